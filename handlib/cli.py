@@ -1,0 +1,152 @@
+"""The command line: ``handlib --help``."""
+
+import argparse
+import sys
+
+from handlib.files import InputError
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="handlib", description="Hand and whole-body mesh recovery, from data to figures."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="make the free demo data and run every notebook on it")
+    demo.add_argument("--data", default="data/demo", help="where the demo data go (default: data/demo)")
+
+    doctor = commands.add_parser("doctor", help="what is present, what is missing, and where each missing file goes")
+    doctor.add_argument("--data", default="data", help="the data root to look at (default: data)")
+
+    pack = commands.add_parser("pack", help="pack a data set's official files for fast reading")
+    pack.add_argument("dataset")
+    pack.add_argument("root", help="folder of the official files, e.g. data/InterHand")
+    pack.add_argument("split")
+    pack.add_argument("out", help="folder of the pack")
+    pack.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    pack.add_argument("--bodies", default=None, help="folder of the licensed body models, for part masks")
+
+    run = commands.add_parser("run", help="run a notebook headless: handlib run 05 --set epochs=2 --data data")
+    run.add_argument("notebook", help="its number or its name")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a notebook parameter; repeatable"
+    )
+    run.add_argument("--data", help="the data root")
+    run.add_argument("--out", help="the run folder (default: outputs/<data folder's name>/<notebook>)")
+
+    evaluate = commands.add_parser("eval", help="evaluate a checkpoint on a pack by its benchmark's protocol")
+    evaluate.add_argument("checkpoint", help="a published checkpoint file or a folder that handlib wrote")
+    evaluate.add_argument("pack")
+    evaluate.add_argument(
+        "--root-depth", choices=("est", "gt"), default="est", help="wrist depths: RootNet's or the truth"
+    )
+    evaluate.add_argument("--batch", type=int, default=16)
+    evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
+
+    verify = commands.add_parser("verify", help="compare this code with the published implementations' figures")
+    verify.add_argument("systems", nargs="*", metavar="SYSTEM", help="interhand, metrics (default: all)")
+    verify.add_argument("--reference", help="another reference folder (default: the one the repository carries)")
+
+    bench = commands.add_parser("bench", help="speed, as ratios to a plain ResNet-50 in the same run")
+    bench.add_argument(
+        "areas", nargs="*", metavar="AREA", help="networks, data, bodies, rendering, package (default: all)"
+    )
+
+    bodies = commands.add_parser("bodies", help="write the free hand as MANO_RIGHT.pkl and MANO_LEFT.pkl")
+    bodies.add_argument("folder")
+    return top
+
+
+def main(arguments=None):
+    """Entry point. Exit codes: 0 done, 1 something is off or failed, 2 the input cannot be used."""
+    options = parser().parse_args(arguments)
+    try:
+        return COMMANDS[options.command](options) or 0
+    except InputError as error:
+        print(f"handlib: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"handlib: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("handlib: stopped; run the same command again to go on where it can", file=sys.stderr)
+        return 130
+
+
+def _demo(options):
+    from handlib import demo, runs
+
+    data = runs.from_root(options.data)
+    demo.make_interhand(data / "InterHand")
+    runs.walk_through(data)
+
+
+def _doctor(options):
+    from handlib import doctor
+
+    return doctor.main(options.data)
+
+
+def _pack(options):
+    from handlib import packs
+
+    extra = {"bodies": options.bodies} if options.bodies else {}
+    pack = packs.write(options.dataset, options.root, options.split, options.out, workers=options.workers, **extra)
+    print(f"{len(pack)} samples in {options.out}")
+
+
+def _run(options):
+    from handlib import runs
+
+    settings = {}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError("--set", f"'{text}' has no '='", "write --set NAME=VALUE")
+        settings[name] = value
+    print(runs.run_notebook(options.notebook, settings, data=options.data, out=options.out))
+
+
+def _eval(options):
+    from handlib import networks, packs, protocols, training
+
+    net = networks.load(options.checkpoint)
+    pack = packs.open(options.pack)
+    predictions, truth = training.predict(
+        net, pack, root_depth=options.root_depth, batch=options.batch, device=options.device
+    )
+    print(protocols.evaluate(pack.manifest["dataset"], predictions, truth).to_string())
+
+
+def _verify(options):
+    from handlib import verify
+
+    unknown = set(options.systems) - set(verify.SYSTEMS)
+    if unknown:
+        raise InputError("verify", f"no system '{unknown.pop()}'", f"name of: {', '.join(verify.SYSTEMS)}")
+    return verify.main(options.systems, options.reference)
+
+
+def _bench(options):
+    from handlib import bench
+
+    return bench.main(options.areas)
+
+
+def _bodies(options):
+    from handlib.bodies import free
+
+    for path in free.write_official(options.folder):
+        print(path)
+
+
+COMMANDS = {
+    "demo": _demo,
+    "doctor": _doctor,
+    "pack": _pack,
+    "run": _run,
+    "eval": _eval,
+    "verify": _verify,
+    "bench": _bench,
+    "bodies": _bodies,
+}

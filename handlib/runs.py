@@ -1,0 +1,260 @@
+"""Run folders, receipts and the notebook runner.
+
+A run leaves ``outputs/<data folder's name>/<notebook>/``: figures, tables, checkpoints and ``receipt.json``; the runner
+adds the executed notebook and its HTML report.
+"""
+
+import ast
+import datetime
+import difflib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from handlib.files import InputError, read_json, require, write_atomic, write_json
+
+PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
+PICTURES, TABLES = "figures", "tables"
+
+
+def project_root():
+    """The nearest folder at or above the working directory that holds ``notebooks/``, else the working directory.
+
+    JupyterLab starts a kernel inside ``notebooks/``, the runner in the project's root: a relative path means the same.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
+
+
+def from_root(path):
+    """An absolute path; a relative one counts from the project's root."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() else Path(os.path.normpath(project_root() / path))
+
+
+def data_outputs(data):
+    """``outputs/<data folder's name>``: where everything made from one data root goes."""
+    return from_root("outputs") / from_root(data).name
+
+
+class Run:
+    """The folder of one run: ``folder``, ``data`` (the data root), ``packs`` (the packs made from that root)."""
+
+    def __init__(self, name, data, folder):
+        self.name, self.data, self.folder = name, from_root(data), Path(folder)
+        self.packs = data_outputs(data) / "packs"
+        self.started = datetime.datetime.now(datetime.UTC)
+        self.written = {PICTURES: [], TABLES: []}
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def figure(self, name, figure):
+        """Write a matplotlib figure or an image array as PNG, a plotly figure as stand-alone HTML; returns the path."""
+        suffix = ".html" if hasattr(figure, "write_html") else ".png"
+        path = self.folder / PICTURES / f"{name}{suffix}"
+        with write_atomic(path) as temporary:
+            if suffix == ".html":
+                figure.write_html(temporary, include_plotlyjs=True)
+            elif hasattr(figure, "savefig"):
+                figure.savefig(temporary, dpi=120, bbox_inches="tight")
+            else:
+                _write_png(temporary, figure)
+        self.written[PICTURES].append(path.name)
+        return path
+
+    def table(self, name, frame):
+        """Write a DataFrame as CSV, Parquet, LaTeX and Markdown; returns the frame, so that a cell can end with it."""
+        from handlib import tables
+
+        tables.export(frame, self.folder / TABLES, name)
+        self.written[TABLES].append(name)
+        return frame
+
+    def finish(self, **facts):
+        """Write receipt.json: commit, seed, device, versions and what the run states about itself; returns its path.
+
+        Facts by convention: recipe, overrides, pack (manifest hash), checkpoint (hash), seed, device, protocol.
+        """
+        seconds = (datetime.datetime.now(datetime.UTC) - self.started).total_seconds()
+        receipt = {
+            "run": self.name,
+            "data": self.data,
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": round(seconds, 1),
+            "commit": commit(),
+            "python": platform.python_version(),
+            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            **self.written,
+            **facts,
+        }
+        path = self.folder / "receipt.json"
+        write_json(path, receipt)
+        return path
+
+
+def start(name, data="data/demo", out=""):
+    """Open the run ``name`` (a notebook's stem) on the data root ``data``.
+
+    ``out`` is the run folder; empty means ``outputs/<data folder's name>/<name>``. Raises InputError when there is no
+    such ``data``.
+    """
+    data = from_root(data)
+    mend = "`make demo` (or `handlib demo`) makes data/demo; for your own data see README.md, 'Where each file goes'"
+    require(data, mend)
+    return Run(name, data, from_root(out) if out else data_outputs(data) / name)
+
+
+def commit():
+    """The checkout's commit, with '+' when tracked files differ from it; None outside a git checkout."""
+
+    def git(*words):
+        return subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout
+
+    try:
+        return git("rev-parse", "HEAD").strip() + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_png(path, image):
+    import cv2
+    import numpy as np
+
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        image = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    if not cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image):
+        raise OSError(f"{path} could not be written as PNG")
+
+
+# ---------------------------------------------------------------------------------------------- the notebook runner
+
+
+def find_notebook(name):
+    InputError refuses an unknown name (with the nearest right one) or a value of another type.
+    if str(name).endswith(".ipynb") and Path(name).exists():
+        return Path(name)
+    folder = project_root() / "notebooks"
+    found = [path for path in notebooks() if path.stem == str(name) or path.stem.split("_")[0] == str(name)]
+    if len(found) != 1:
+        names = ", ".join(path.stem for path in notebooks())
+        raise InputError(folder, f"no notebook is called '{name}'", f"name one of: {names or 'none here'}")
+    return found[0]
+
+
+def notebooks():
+    """The walk-through's notebooks in order."""
+    return sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def parameters(notebook):
+    """``{name: default}`` of the cell tagged ``parameters``; its values must be plain literals."""
+    import nbformat
+
+    cells = nbformat.read(notebook, as_version=4).cells
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise InputError(notebook, f"{len(tagged)} cells are tagged 'parameters'", "tag exactly one cell")
+    assignments = [node for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+
+
+def checked(notebook, given):
+    """``given`` (values, or text from the command line) with the notebook's own types.
+
+    Raises InputError for an unknown name (naming the nearest right one) or a value of another type.
+    """
+    defaults, values = parameters(notebook), {}
+    for name, value in given.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, n=1)
+            mend = (f"did you mean '{near[0]}'? " if near else "") + f"its parameters are: {', '.join(defaults)}"
+            raise InputError(notebook, "has no such parameter", mend, field=name)
+        values[name] = _as_type_of(defaults[name], value, notebook, name)
+    return values
+
+
+def _as_type_of(default, value, notebook, name):
+    if isinstance(value, str) and not isinstance(default, str):
+        try:
+            value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(value.lower(), value))
+        except (ValueError, SyntaxError):
+            pass  # stays text, and is refused below
+    kinds = (int, float) if type(default) is float else type(default)
+    fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+    if default is None or fits:
+        return float(value) if type(default) is float else value
+    kind = type(default).__name__
+    raise InputError(notebook, f"takes a value like {default!r} ({kind}), not {value!r}", f"give a {kind}", field=name)
+
+
+def run_notebook(name, given=None, data=None, out=None):
+    """Run a notebook headless; returns its run folder.
+
+    The executed copy and its HTML report appear in the run folder when the last cell has ended. When a cell fails they
+    appear as ``<name>.failed.ipynb`` and ``.failed.html``, and RuntimeError names the cell.
+    """
+    notebook = find_notebook(name)
+    given = dict(given or {})
+    given.update({key: str(value) for key, value in (("data", data), ("out", out)) if value})
+    values = checked(notebook, given)
+    merged = {**parameters(notebook), **values}
+    folder = start(notebook.stem, merged["data"], merged["out"]).folder
+    for old in folder.glob(f"{notebook.stem}.failed.*"):
+        old.unlink()
+    failure = None
+    with write_atomic(folder / f"{notebook.stem}.ipynb") as temporary:
+        failure = _execute(notebook, temporary, values)
+        stem = f"{notebook.stem}.failed" if failure else notebook.stem
+        _write_report(temporary, folder / f"{stem}.html")
+        if failure:
+            os.replace(temporary, folder / f"{stem}.ipynb")
+            raise RuntimeError(f"{notebook.name}: {failure}\n  the executed copy: {folder / f'{stem}.ipynb'}")
+    return folder
+
+
+def _execute(notebook, output, values):
+    """Run ``notebook`` through papermill into ``output``; returns what failed, or None."""
+    import papermill
+
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    try:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            values,
+            kernel_name="python3",
+            language="python",
+            cwd=project_root(),
+            progress_bar={"desc": notebook.stem},
+        )
+    except papermill.PapermillExecutionError as error:
+        first_line = error.source.strip().splitlines()[0]
+        return f"cell [{error.exec_count}] `{first_line}` failed with {error.ename}: {error.evalue}"
+    return None
+
+
+def _write_report(notebook, path):
+    import nbconvert
+
+    html, _ = nbconvert.HTMLExporter().from_filename(str(notebook))
+    with write_atomic(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def walk_through(data="data/demo", settings=None):
+    """Run every notebook in order on one data root, then print each run's tables and what there is to look at."""
+    import pandas
+
+    folders = [run_notebook(path.stem, (settings or {}).get(path.stem), data=data) for path in notebooks()]
+    for folder in folders:
+        receipt = read_json(folder / "receipt.json")
+        print(f"\n== {folder.name}  ({receipt['seconds']} s)\n{folder}/{folder.name}.html")
+        for name in receipt[TABLES]:
+            print(f"\n{name}\n{pandas.read_parquet(folder / TABLES / f'{name}.parquet').to_string()}")
+        for name in receipt[PICTURES]:
+            print(folder / PICTURES / name)
+    return folders

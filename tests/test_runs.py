@@ -1,0 +1,95 @@
+import json
+
+import nbformat
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from handlib import cli, runs
+from handlib.files import InputError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one notebook: two parameters, a derived value, a cell that may fail."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    cells = [
+        nbformat.v4.new_markdown_cell("# A small one"),
+        nbformat.v4.new_code_cell('data = "data"\nout = ""\nepochs = 1\nrate = 0.1', metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell('import handlib\nrun = handlib.runs.start("01_small", data=data, out=out)'),
+        nbformat.v4.new_code_cell('assert epochs < 5, "too many epochs"'),
+        nbformat.v4.new_code_cell('import pandas\nrun.table("result", pandas.DataFrame({"epochs": [epochs]}))'),
+        nbformat.v4.new_code_cell("run.finish(seed=1)"),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "01_small.ipynb")
+    return tmp_path
+
+
+def test_a_run_leaves_its_folder_whole(project):
+    folder = runs.run_notebook("01", {"epochs": "2"})
+    assert folder == project / "outputs" / "data" / "01_small"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "01_small.html",
+        "01_small.ipynb",
+        "receipt.json",
+        "tables",
+    ]
+    assert pd.read_csv(folder / "tables" / "result.csv").epochs.item() == 2
+    receipt = json.loads((folder / "receipt.json").read_text())
+    assert receipt["seed"] == 1 and receipt["tables"] == ["result"] and receipt["packages"]["torch"]
+
+
+def test_a_failing_cell_is_named_and_the_old_result_stays(project, capsys):
+    folder = runs.run_notebook("01")
+    before = (folder / "01_small.ipynb").read_bytes()
+    assert cli.main(["run", "01", "--set", "epochs=7"]) == 1
+    assert (
+        'cell [4] `assert epochs < 5, "too many epochs"` failed with AssertionError: too many epochs'
+        in capsys.readouterr().err
+    )
+    assert (folder / "01_small.ipynb").read_bytes() == before
+    assert (folder / "01_small.failed.ipynb").exists() and (folder / "01_small.failed.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("epoch=2", "did you mean 'epochs'"),
+        ("epochs=two", "give a int"),
+        ("epochs=1.5", "give a int"),
+        ("x", "NAME=VALUE"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(project, capsys, setting, words):
+    assert cli.main(["run", "01", "--set", setting]) == 2
+    assert words in capsys.readouterr().err
+    assert not (project / "outputs").exists()
+
+
+def test_types_follow_the_notebook(project):
+    notebook = runs.find_notebook("01_small")
+    assert runs.checked(notebook, {"rate": "1"}) == {"rate": 1.0}
+    assert runs.checked(notebook, {"data": "12"}) == {"data": "12"}
+    with pytest.raises(InputError, match="not True"):
+        runs.checked(notebook, {"epochs": "true"})
+
+
+def test_an_unknown_notebook_or_data_root(project):
+    with pytest.raises(InputError, match="01_small"):
+        runs.find_notebook("03")
+    with pytest.raises(InputError, match="make demo"):
+        runs.start("01_small", data="nowhere")
+
+
+def test_paths_count_from_the_project_even_inside_notebooks(project, monkeypatch):
+    monkeypatch.chdir(project / "notebooks")
+    assert runs.from_root("data/x") == project / "data" / "x"
+    assert runs.start("01_small", data="data").packs == project / "outputs" / "data" / "packs"
+
+
+def test_figures_are_written_by_kind(project):
+    run = runs.start("01_small", data="data")
+    assert run.figure("line", Figure()).suffix == ".png"
+    assert run.figure("picture", [[[0.0, 0.5, 1.0]]]).suffix == ".png"
