@@ -108,14 +108,11 @@ def _run(options):
 
 
 def _eval(options):
-    from handlib import networks, packs, protocols, training
+    from handlib import networks, packs, training
 
-    net = networks.load(options.checkpoint)
-    pack = packs.open(options.pack)
-    predictions, truth = training.predict(
-        net, pack, root_depth=options.root_depth, batch=options.batch, device=options.device
-    )
-    print(protocols.evaluate(pack.manifest["dataset"], predictions, truth).to_string())
+    net, pack = networks.load(options.checkpoint), packs.open(options.pack)
+    made = training.predict(net, pack, options.root_depth, batch=options.batch, device=options.device)
+    print(made.evaluate(pack.manifest["dataset"]).to_string())
 
 
 def _verify(options):

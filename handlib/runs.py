@@ -134,7 +134,7 @@ def _write_png(path, image):
 
 
 def find_notebook(name):
-    InputError refuses an unknown name (with the nearest right one) or a value of another type.
+    """``"05"``, ``"05_train_interacting"`` or a path -> the notebook's path; InputError lists what there is."""
     if str(name).endswith(".ipynb") and Path(name).exists():
         return Path(name)
     folder = project_root() / "notebooks"
