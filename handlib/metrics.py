@@ -63,11 +63,25 @@ def segmentation_iou(predicted, target, n_classes=33, tol=0, background=0):
     published behaviour; ``tol=1`` leaves it out). ``background`` is never counted (None: it is). NaN when no class is
     left. Raises ValueError on unequal shapes.
     """
+    return iou_of_overlap(class_overlap(predicted, target, n_classes), tol, background)
+
+
+def class_overlap(predicted, target, n_classes=33):
+    """Two integer class maps of one shape -> (3, n_classes) pixels of each class: in both, in predicted, in target.
+
+    The overlaps of many pictures may be summed before `iou_of_overlap`. Raises ValueError on unequal shapes.
+    """
     predicted, target = as_array(predicted), as_array(target)
     if predicted.shape != target.shape:
         raise ValueError(f"the class maps have different shapes: {predicted.shape} and {target.shape}")
-    both = _class_counts(target[predicted == target], n_classes)
-    union = _class_counts(predicted, n_classes) + _class_counts(target, n_classes) - both
+    maps = (target[predicted == target], predicted, target)
+    return np.stack([_class_counts(classes, n_classes) for classes in maps])
+
+
+def iou_of_overlap(overlap, tol=0, background=0):
+    """What `class_overlap` gives -> `segmentation_iou`."""
+    both, predicted, target = as_array(overlap)
+    union = predicted + target - both
     kept = union >= tol
     if background is not None:
         kept[background] = False

@@ -94,7 +94,7 @@ def deviation(value, expected):
     value, expected = value.astype(np.float64), expected.astype(np.float64)
     if (np.isnan(value) != np.isnan(expected)).any():
         return float("inf")
-    return float(np.nanmax(np.abs(value - expected), initial=0.0))
+    return float(np.abs(value - expected)[~np.isnan(expected)].max(initial=0.0))
 
 
 def load_keys(path):

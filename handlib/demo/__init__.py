@@ -1,0 +1,11 @@
+"""Free demo data in each data set's official layout on disk, rendered from the free hand (which is not MANO).
+
+``make_interhand(root, …)``: see ``handlib.demo.interhand.make``.
+"""
+
+
+def make_interhand(root, **options):
+    """Write demo data in InterHand2.6M's layout under ``root``; see ``handlib.demo.interhand.make``."""
+    from handlib.demo.interhand import make  # torch, OpenCV and embree only where they are needed
+
+    return make(root, **options)

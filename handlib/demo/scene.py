@@ -1,0 +1,272 @@
+"""One demo picture: hands with forearms and sleeves, light, backdrop and lens. Knows no data set."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from handlib import geometry, render
+from handlib.demo import arms, backdrops, detail, skin, textiles
+
+LEVELS = 1  # how often the hand's triangles are split
+FOREARM = 0.24  # m
+RINGS = 25  # cross-sections of the forearm
+CLOTH = -2
+CHEST = np.array([0, -0.17, 1.47])  # m, the middle of the person's chest in the world
+SHOULDER = np.array([-0.165, -0.32, 1.46])  # of the right arm
+
+
+@dataclasses.dataclass(frozen=True)
+class HandModel:
+    """What the pictures need to know of the body model's right hand; left hands mirror it.
+
+    template (V, 3) m, faces (F, 3), joints (16, 3) in MANO's order, fingers (V, 5): how much of each vertex moves with index,
+    middle, little, ring finger and thumb, MANO's order.
+    """
+
+    template: np.ndarray
+    faces: np.ndarray
+    joints: np.ndarray
+    fingers: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class PosedHand:
+    """side 0 right, 1 left; verts (V, 3) m in the world; arm (2, 3): elbow and shoulder, m in the world."""
+
+    side: int
+    verts: np.ndarray
+    arm: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """Pinhole: K (3, 3) px, x_cam = rot @ (x_world - pos) in metres, size (height, width)."""
+
+    K: np.ndarray
+    rot: np.ndarray
+    pos: np.ndarray
+    size: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What one capture session has in common: a person's skin and sleeves, a place, its light. Colours are linear RGB."""
+
+    skin: np.ndarray
+    mottling: float
+    gloss: float
+    cloth: np.ndarray
+    pattern: str
+    cuff: float
+    backdrop: str
+    palette: np.ndarray
+    key: np.ndarray
+    key_light: np.ndarray
+    sky_light: np.ndarray
+    rim: np.ndarray
+    rim_light: np.ndarray
+    exposure: float
+    seed: int
+
+
+def look(rng):
+    """Draw the look of one capture session."""
+    backdrop = rng.choice(backdrops.KINDS, p=[0.34, 0.33, 0.33])
+    colours = backdrops.palette(backdrop, rng)
+    azimuth, height = rng.uniform(-0.9, 0.9), rng.uniform(0.35, 0.95)
+    warmth = rng.uniform(-0.08, 0.10)
+    ambient = colours.mean(0) / max(colours.mean(), 1e-3)
+    away = -np.sign(azimuth) * rng.uniform(1.9, 2.5)
+    return Look(
+        skin=skin.tone(rng),
+        mottling=rng.uniform(0.02, 0.05),
+        gloss=rng.uniform(0.5, 1.0),
+        cloth=backdrops.palette("room", rng)[:3] * rng.uniform(0.35, 1.0),
+        pattern=str(rng.choice(["plain", "plain", "plaid", "stripes"])),
+        cuff=rng.uniform(0.03, 0.13),
+        backdrop=str(backdrop),
+        palette=colours,
+        key=_towards(azimuth, height),
+        key_light=np.array([1 + warmth, 1.0, 1 - 1.4 * warmth]) * rng.uniform(1.5, 2.1),
+        sky_light=(0.75 + 0.25 * ambient) * rng.uniform(0.5, 0.75),
+        rim=_towards(away, rng.uniform(0.0, 0.6)),
+        rim_light=np.array([0.95, 1.0, 1.08]) * rng.uniform(0.5, 1.3),
+        exposure=rng.uniform(0.92, 1.08),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def _towards(azimuth, height):
+    """Unit world direction: azimuth from the cameras' side (-z) towards x, height above the horizon (rad); y is down."""
+    return np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), -np.cos(azimuth) * np.cos(height)])
+
+
+class _Surface(NamedTuple):
+    """A mesh ready to be drawn: camera frame, and for each vertex where it lies on the surface at rest."""
+
+    verts: np.ndarray
+    faces: np.ndarray
+    rest: np.ndarray  # skin: (V, 3) on the resting right hand; cloth: around, along, 0; metres
+    back: np.ndarray  # (V,) 1 on the back of the hand, -1 on its inside
+    finger: np.ndarray  # (V,) 0..4, -1 palm and arm, CLOTH
+
+
+def _cloth(verts, faces, place):
+    return _Surface(verts, faces, place, np.zeros(len(verts)), np.full(len(verts), CLOTH))
+
+
+class Studio:
+    """Renders pictures of one hand model."""
+
+    def __init__(self, model):
+        faces = np.asarray(model.faces, np.int64)
+        self._refinement = arms.Refinement(faces, LEVELS)
+        self._faces = self._refinement.faces
+        rest = self._refinement.verts(np.asarray(model.template, np.float64))
+        self._ring = render.boundary_loops(self._faces)[0][::-1]
+        self._own_ring = render.boundary_loops(faces)[0]
+        self._template = np.asarray(model.template, np.float64)
+        self._out = _unit(rest[self._ring].mean(0) - model.joints[0])
+        self._across = _unit(model.joints[1] - model.joints[7])
+        fingers = self._refinement.values(np.asarray(model.fingers, np.float64))
+        self._finger = np.where(fingers.max(1) > 0.5, fingers.argmax(1), -1)
+        self._detail = detail.Detail(model.joints, rest, self._finger)
+        line = rest[self._ring].mean(0) + np.linspace(0, FOREARM, RINGS)[:, None] * self._out
+        self._rest, rest_faces, _ = self._with_arm(rest, line, self._out, self._across)
+        normals = render.vertex_normals(self._rest, rest_faces)
+        self._back = self._detail.back(normals, fingers)
+
+    def _with_arm(self, verts, line, out, across):
+        t = np.linspace(0, 1, len(line))
+        growth = 1 + 0.55 * t * t * (3 - 2 * t)
+        more, faces, half = arms.forearm(verts, self._ring, out, line, across, growth)
+        return np.concatenate([verts, more]), np.concatenate([self._faces, faces]), half
+
+    def picture(self, hands, look, camera, seed):
+        """RGB uint8 (h, w, 3) of PosedHands in the world, as this camera sees them; the same bytes for the same arguments."""
+        rng = np.random.default_rng(seed)
+        surfaces = [part for hand in hands for part in self._dressed(hand, look)]
+        surfaces.append(_cloth(*arms.chest(CHEST, np.random.default_rng(look.seed))))
+        surfaces = [
+            part._replace(verts=geometry.world_to_camera(part.verts, camera.rot, camera.pos)) for part in surfaces
+        ]
+        drawing = _Drawing(self._detail, surfaces, look, camera.rot.astype(np.float32), rng)
+        place = np.random.default_rng([look.seed, *np.abs(camera.pos * 1e4).astype(int)])
+        picture = backdrops.draw(look.backdrop, camera.size, look.palette, place)
+        for layer in (drawing.chest(camera), drawing.front(camera)):
+            picture = layer[..., :3] + (1 - layer[..., 3:]) * picture
+        return _developed(picture, look, rng)
+
+    def _dressed(self, hand, look):
+        """A hand's surfaces (skin, sleeve) in the world."""
+        # A left hand is built as the right hand it mirrors, and mirrored back.
+        mirror = np.array([-1.0 if hand.side else 1.0, 1, 1])
+        verts, arm = np.asarray(hand.verts, np.float64) * mirror, np.asarray(hand.arm) * mirror
+        turn = _turn(self._template[self._own_ring], verts[self._own_ring])
+        verts = self._refinement.verts(verts)
+        out, across = turn @ self._out, turn @ self._across
+        line = arms.spine(verts[self._ring].mean(0), out, arm, RINGS)
+        skin_verts, faces, half = self._with_arm(verts, line[:RINGS], out, across)
+        cuff = int(np.searchsorted(np.linspace(0, FOREARM, RINGS), look.cuff))
+        cloth = arms.sleeve(line, across, half, cuff, np.random.default_rng(look.seed + hand.side))
+        none = np.full(len(skin_verts) - len(self._finger), -1)
+        skin_part = _Surface(skin_verts, faces, self._rest, self._back, np.concatenate([self._finger, none]))
+        for part in (skin_part, _cloth(*cloth)):
+            yield part._replace(verts=part.verts * mirror, faces=part.faces[:, ::-1] if hand.side else part.faces)
+
+
+class _Drawing:
+    """The surfaces of one picture, in the camera's frame, the last of them the chest; ``to_camera`` turns world directions."""
+
+    def __init__(self, detail, surfaces, look, to_camera, rng):
+        self._detail, self._look, self._to_camera, self._rng = detail, look, to_camera, rng
+        meshes = [(part.verts, part.faces) for part in surfaces]
+        self._scene = render.Scene(meshes)
+        self._before, self._behind = render.Scene(meshes[:-1]), render.Scene(meshes[-1:])
+        self._normals = render.smooth_normals(self._scene)
+        self._rest, self._back, self._finger = (
+            np.concatenate([getattr(part, name) for part in surfaces]) for name in ("rest", "back", "finger")
+        )
+
+    def front(self, camera):
+        """Hands and arms, (h, w, 4) premultiplied."""
+        return self._layer(render.look_closely(self._before, camera.K, camera.size), camera.K, camera.size)
+
+    def chest(self, camera):
+        """The chest, which lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
+        size = tuple((side + 1) // 2 for side in camera.size)
+        K = np.diag([0.5, 0.5, 1]) @ camera.K - np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
+        view = render.look(self._behind, K, size)
+        face = view.hits.face + len(self._before.faces)  # its number among all
+        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size)
+        layer = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 0.9), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        return layer[: camera.size[0], : camera.size[1]]
+
+    def _layer(self, view, K, size):
+        scene, look, hits = self._scene, self._look, view.hits
+        finger = self._finger[scene.faces[hits.face, hits.weights().argmax(1)]]
+        eye = -_unit(view.directions)
+        albedo, relief, shine = self._painted(hits, finger)
+        normals = _unit(scene.blend(self._normals, hits)) + relief
+        normals = _unit(normals + np.maximum(0.02 - (normals * eye).sum(1, keepdims=True), 0) * eye)  # none faces away
+        scale = K[0, 0] * 1e-3 / np.median(hits.distance) if len(finger) else 1.0
+        blur = functools.partial(skin.scattered, view, size, scale)
+        points, cloth = render.surface_points(scene, view), (finger == CLOTH)[:, None]
+        total, spark = 0, 0
+        for axis, light, radius in ((look.key, look.key_light, 0.12), (look.rim, look.rim_light, 0.25)):
+            axis, light = self._to_camera @ axis.astype(np.float32), light.astype(np.float32)
+            soft = skin.wrapped(normals @ axis)
+            lit = np.flatnonzero(soft[:, 0])
+            seen = np.zeros((len(points), 1), np.float32)
+            seen[lit, 0] = render.visibility(scene, points[lit], axis, radius, self._rng, 3)
+            seen = np.where(cloth, blur(seen, [3.5]), blur(seen, [1.0]))
+            total = total + seen * soft * light
+            spark = spark + seen * skin.gloss(normals, eye, axis)[:, None] * light
+        open_ = render.openness(scene, points, normals, self._rng, 4)[:, None]
+        open_ = np.where(cloth, blur(open_, [3.5]), blur(open_, [1.2]))
+        up = self._to_camera @ np.array([0, -1, 0], np.float32)
+        sky = (0.72 + 0.28 * (normals @ up))[:, None] * look.sky_light.astype(np.float32)
+        total = total + skin.bounced(open_, albedo) * sky
+        total = np.where(cloth, total, blur(total, skin.SCATTER))
+        sheen = 0.10 * (1 - np.clip((normals * eye).sum(1, keepdims=True), 0, 1)) ** 4 * open_ * sky
+        return view.picture(albedo * total + shine * (0.55 * spark + sheen), size).astype(np.float32)
+
+    def _painted(self, hits, finger):
+        """albedo (N, 3), relief (N, 3), gloss (N, 1) at the points hit."""
+        albedo, relief = np.empty((2, len(finger), 3), np.float32)
+        shine = np.zeros((len(finger), 1), np.float32)
+        skin_at, cloth_at = np.flatnonzero(finger != CLOTH), np.flatnonzero(finger == CLOTH)
+        own, look = hits.at(skin_at), self._look
+        rest, facing = self._scene.blend(self._rest, own), self._scene.blend(self._back[:, None], own)[:, 0]
+        albedo[skin_at], relief[skin_at], gloss = self._detail.paint(
+            rest, facing, finger[skin_at], look.skin, look.mottling, look.seed
+        )
+        shine[skin_at, 0] = look.gloss * gloss
+        place = self._scene.blend(self._rest, hits.at(cloth_at))
+        albedo[cloth_at], relief[cloth_at] = textiles.weave(place, look.pattern, look.cloth, look.seed)
+        return albedo, relief, shine
+
+
+def _turn(source, target):
+    """Rotation (3, 3) that best carries source onto target, both (N, 3) about their centres (Kabsch)."""
+    left, _, right = np.linalg.svd((target - target.mean(0)).T @ (source - source.mean(0)))
+    return left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _developed(light, look, rng):
+    """Linear light to an 8-bit picture: exposure, a film-like shoulder, lens fall-off, grain."""
+    height, width = light.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    radius = np.hypot(x - width / 2, y - height / 2) / (max(width, height) / 2)
+    light = light * (look.exposure * (1 - 0.12 * radius[..., None] ** 2))
+    light = light * (1 + light / 6.0) / (1 + light * 0.55)
+    value = np.clip(light, 0, 1) ** (1 / 2.2)
+    value = value + rng.normal(0, 0.006, value.shape) + rng.normal(0, 0.004, value.shape[:2])[..., None]
+    return (value * 255).round().clip(0, 255).astype(np.uint8)

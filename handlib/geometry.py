@@ -1,0 +1,170 @@
+"""Cameras, square boxes, crops as affine maps, and 2.5D coordinates. Arrays are numpy or torch; nothing of handlib is
+used.
+
+Units are metres, pixels and radians. Camera frame: x right, y down, z forward. Pixel (0, 0) is the centre of the
+top-left pixel. Crops and 2.5D coordinates follow InterHand2.6M's InterNet (Moon et al., ECCV 2020) and DIGIT (Fan et
+al., 3DV 2021).
+"""
+
+import dataclasses
+import sys
+
+import cv2
+import numpy as np
+
+PUBLISHED_EPS = 1e-11  # metres; the published projections add 1e-8 to a depth in millimetres
+
+
+def _namespace(array):
+    """numpy or torch, whichever ``array`` belongs to; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+
+
+# Cameras
+
+
+def world_to_camera(points, rotation, position):
+    """(..., N, 3) world points -> camera frame: ``rotation @ (x - position)``; rotation (..., 3, 3), position (...,
+    3) in metres.
+    """
+    return (points - position[..., None, :]) @ rotation.swapaxes(-1, -2)
+
+
+def camera_to_world(points, rotation, position):
+    """The inverse of `world_to_camera`."""
+    return points @ rotation + position[..., None, :]
+
+
+def project(points, K, eps=PUBLISHED_EPS):
+    """(..., N, 3) camera points in metres -> (..., N, 2) pixels; K (..., 3, 3). ``eps`` is added to the depth, as
+    published.
+    """
+    depth = points[..., 2:] + eps
+    return points[..., :2] / depth * _focal(K) + K[..., None, :2, 2]
+
+
+def back_project(pixels, depth, K):
+    """(..., N, 2) pixels and (..., N) depths in metres -> (..., N, 3) camera points. The depth is taken as it is (no
+    eps).
+    """
+    xy = (pixels - K[..., None, :2, 2]) / _focal(K) * depth[..., None]
+    return _namespace(pixels).concatenate((xy, depth[..., None]), -1)
+
+
+def _focal(K):
+    return _namespace(K).stack((K[..., 0, 0], K[..., 1, 1]), -1)[..., None, :]
+
+
+def intrinsics(focal, centre):
+    """fx, fy and cx, cy in pixels -> K (3, 3) float64."""
+    return np.array([[focal[0], 0.0, centre[0]], [0.0, focal[1], centre[1]], [0.0, 0.0, 1.0]])
+
+
+# Boxes and crops
+
+
+def square_box(box, enlarge=1.25):
+    """Box (x, y, w, h) -> the square about the same centre with the longer side times ``enlarge``; float32, as
+    published.
+
+    The published code rounds to float32 at every step; with more precision some pixels of a crop differ by one grey
+    level.
+    """
+    x, y, w, h = np.asarray(box, np.float32)
+    centre_x, centre_y = x + w / np.float32(2), y + h / np.float32(2)
+    side = max(w, h) * np.float32(enlarge)
+    half = side / np.float32(2)
+    return np.array([centre_x - half, centre_y - half, side, side], np.float32)
+
+
+def crop_affine(centre, box_size, out_size=(256, 256), scale=1.0, rotation=0.0, inverse=False):
+    """The affine map (2, 3) float32 from picture pixels to crop pixels, or back when ``inverse``.
+
+    centre, box_size: (x, y) and (w, h) of the box in picture pixels; out_size (w, h) of the crop; ``scale`` enlarges
+    the box; ``rotation`` in radians turns the box (so the crop's content turns the other way). The box's centre goes
+    to out_size / 2. Rounding is the published code's (float32 corner points), so that crops agree to the bit.
+    """
+    sin, cos = np.sin(rotation), np.cos(rotation)
+    half_w, half_h = np.float32(box_size[0] * scale * 0.5), np.float32(box_size[1] * scale * 0.5)
+    source = np.empty((3, 2), np.float32)
+    source[:] = centre
+    source[1] += np.array([0.0 * cos - half_h * sin, 0.0 * sin + half_h * cos], np.float32)
+    source[2] += np.array([half_w * cos - 0.0 * sin, half_w * sin + 0.0 * cos], np.float32)
+    w, h = out_size
+    target = np.array([[w / 2, h / 2], [w / 2, h], [w, h / 2]], np.float32)
+    pair = (target, source) if inverse else (source, target)
+    return cv2.getAffineTransform(*pair).astype(np.float32)
+
+
+def apply_affine(points, affine):
+    """(..., N, 2) points through (..., 2, 3) affine maps."""
+    return points @ affine[..., :2].swapaxes(-1, -2) + affine[..., None, :, 2]
+
+
+def invert_affine(affine):
+    """(..., 2, 3) -> the inverse maps, same shape."""
+    linear = _namespace(affine).linalg.inv(affine[..., :2])
+    return _namespace(affine).concatenate((linear, -(linear @ affine[..., 2:])), -1)
+
+
+# 2.5D coordinates
+
+
+@dataclasses.dataclass(frozen=True)
+class HandPairInput:
+    """The crop that a two-hand network takes and the box that it answers in (defaults: InterNet's and DIGIT's).
+
+    ``size`` (w, h) of the crop in pixels; ``box_scale`` how much larger than the annotated box; ``heatmap`` cells
+    along each axis of the 2.5D box; ``depth_range`` metres along its z axis, centred on the wrist; ``root_range``
+    metres covered by the relative root depth; ``mask_size`` side of the part-mask target in pixels.
+    """
+
+    size: tuple = (256, 256)
+    box_scale: float = 1.25
+    heatmap: int = 64
+    depth_range: float = 0.4
+    root_range: float = 0.4
+    mask_size: int = 128
+
+
+def encode_depth(depth, span=0.4, bins=64):
+    """Metres about a root -> bins: 0 m is bins / 2 and span / 2 is ``bins``."""
+    return (depth / (span / 2) + 1) / 2 * bins
+
+
+def decode_depth(value, span=0.4, bins=64):
+    """The inverse of `encode_depth`."""
+    return (value / bins * 2 - 1) * (span / 2)
+
+
+def encode_25d(crop_xy, relative_depth, spec=HandPairInput()):
+    """Crop pixels (..., N, 2) and metres behind the wrist (..., N) -> (..., N, 3) in the network's 2.5D box."""
+    xp = _namespace(crop_xy)
+    x = crop_xy[..., 0] / spec.size[0] * spec.heatmap
+    y = crop_xy[..., 1] / spec.size[1] * spec.heatmap
+    return xp.stack((x, y, encode_depth(relative_depth, spec.depth_range, spec.heatmap)), -1)
+
+
+def decode_25d(coord, spec=HandPairInput()):
+    """The inverse of `encode_25d`: (..., N, 3) -> crop pixels (..., N, 2), metres behind the wrist (..., N)."""
+    x = coord[..., 0] / spec.heatmap * spec.size[0]
+    y = coord[..., 1] / spec.heatmap * spec.size[1]
+    return _namespace(coord).stack((x, y), -1), decode_depth(coord[..., 2], spec.depth_range, spec.heatmap)
+
+
+def lift_25d(coord, inv_trans, root_depth, K, flipped=None, spec=HandPairInput()):
+    """2.5D joints of H hands -> camera frame.
+
+    coord (B, H*J, 3) in the 2.5D box, hand after hand, in any joint order; inv_trans (B, 2, 3) crop -> picture;
+    root_depth (B, H) metres, of the hands as they are in the picture; K (B, 3, 3); flipped (B,) bool: the crop was
+    mirrored, so the hands have each other's depths (DIGIT's rule; positions are not mirrored back). Returns (B, H*J,
+    3) metres.
+    """
+    xp = _namespace(coord)
+    xy, depth = decode_25d(coord, spec)
+    if flipped is not None:
+        root_depth = xp.where(flipped[:, None], xp.flip(root_depth, (1,)), root_depth)
+    hands = root_depth.shape[-1]
+    depth = (depth.reshape(len(depth), hands, -1) + root_depth[..., None]).reshape(depth.shape)
+    return back_project(apply_affine(xy, inv_trans), depth, K)

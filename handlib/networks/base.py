@@ -1,0 +1,59 @@
+"""What every network has, and the table between published key names and ours."""
+
+from torch import nn
+
+
+class KeyTable:
+    """Published state-dict names <-> ours, prefix by prefix.
+
+    ``pairs``: {our prefix: published prefix}; the first one that fits a name counts. ``wrappers``: prefixes that training frameworks put
+    before the published names, dropped from the front as often as they come.
+    """
+
+    def __init__(self, pairs, wrappers=("module.", "model.")):
+        self.pairs, self.wrappers = pairs, wrappers
+
+    def bare(self, name):
+        """A published name without wrappers."""
+        while name.startswith(self.wrappers):
+            name = name[name.index(".") + 1 :]
+        return name
+
+    def ours(self, name):
+        """Our name of a published one, with or without wrappers; None when the network has no such part."""
+        name = self.bare(name)
+        for our, published in self.pairs.items():
+            if name.startswith(published):
+                return our + name.removeprefix(published)
+        return None
+
+    def published(self, name):
+        """The published name (without wrappers) of one of ours. KeyError when the table lacks it."""
+        for our, published in self.pairs.items():
+            if name.startswith(our):
+                return published + name.removeprefix(our)
+        raise KeyError(name)
+
+
+class Network(nn.Module):
+    """A published network. ``net(images, stages=False)`` and ``net.loss(out, targets)`` both give a dict of named tensors.
+
+    Images are (B, 3, H, W) RGB in 0..1. ``stages=True`` adds the intermediate tensors that the reference files name.
+
+    Class attributes:
+        name: as in ``networks.names()``; input: the crop that it takes and the box that it answers in;
+        keys: the KeyTable; signature: {published name: shape} by which a checkpoint of this network is recognised;
+        needs_bodies: whether the constructor takes the folder of the body models.
+    """
+
+    name = None
+    input = None
+    keys = KeyTable({"": ""})
+    signature = {}
+    needs_bodies = False
+
+    @classmethod
+    def recognises(cls, state):
+        """Whether a published state dict looks like this network's."""
+        shapes = {cls.keys.bare(name): tuple(getattr(value, "shape", ())) for name, value in state.items()}
+        return all(shapes.get(name) == shape for name, shape in cls.signature.items())

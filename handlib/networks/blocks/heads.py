@@ -1,0 +1,32 @@
+"""Reading numbers off heat maps, in at least float32 whatever the network ran in."""
+
+import torch
+from torch import nn
+
+
+def linear_head(inputs, middle, outputs):
+    return nn.Sequential(nn.Linear(inputs, middle), nn.ReLU(inplace=True), nn.Linear(middle, outputs))
+
+
+def full_precision(x):
+    """16-bit tensors as float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def expected_index(logits):
+    """(B, N) -> (B, 1): the mean of 0 .. N-1 under the soft-max of the logits."""
+    probability = full_precision(logits).softmax(1)
+    return (probability * torch.arange(logits.shape[1], device=logits.device)).sum(1, keepdim=True)
+
+
+def spatial_softmax(heatmaps):
+    """(B, J, h, w) -> same shape: soft-max over the h * w cells."""
+    return full_precision(heatmaps).flatten(2).softmax(2).unflatten(2, heatmaps.shape[2:])
+
+
+def expected_cell(probability):
+    """(B, J, h, w) -> (B, J, 2): the mean column and row."""
+    h, w = probability.shape[2:]
+    column = (probability.sum(2) * torch.arange(w, device=probability.device)).sum(2)
+    row = (probability.sum(3) * torch.arange(h, device=probability.device)).sum(2)
+    return torch.stack([column, row], 2)

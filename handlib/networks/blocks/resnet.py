@@ -1,0 +1,80 @@
+"""ResNet (He et al., CVPR 2016) with the stride on the 3x3 convolution, under the names that ImageNet files use."""
+
+from torch import nn
+from torch.nn import functional as F
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut: (B, inputs, h, w) -> (B, width, h, w)."""
+
+    expansion = 1
+
+    def __init__(self, inputs, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        y += x
+        return F.relu(y, inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut: (B, inputs, h, w) -> (B, 4 width, h / stride, w / stride)."""
+
+    expansion = 4
+
+    def __init__(self, inputs, width, stride=1):
+        super().__init__()
+        outputs = self.expansion * width
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.bn3(self.conv3(y))
+        y += x if self.downsample is None else self.downsample(x)
+        return F.relu(y, inplace=True)
+
+
+def bottlenecks(inputs, width, blocks, stride=1):
+    """``blocks`` bottlenecks in a row; the first one has the stride."""
+    rest = [Bottleneck(4 * width, width) for _ in range(blocks - 1)]
+    return nn.Sequential(Bottleneck(inputs, width, stride), *rest)
+
+
+class ResNet(nn.Module):
+    """Bottleneck ResNet without its classifier: (B, 3, h, w) -> list of the four layers' outputs.
+
+    The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is ResNet-50.
+    """
+
+    def __init__(self, blocks=(3, 4, 6, 3)):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = bottlenecks(64, 64, blocks[0])
+        self.layer2 = bottlenecks(256, 128, blocks[1], 2)
+        self.layer3 = bottlenecks(512, 256, blocks[2], 2)
+        self.layer4 = bottlenecks(1024, 512, blocks[3], 2)
+
+    def forward(self, images):
+        x = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        x = F.max_pool2d(x, 3, 2, padding=1)
+        outputs = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            outputs.append(x)
+        return outputs

@@ -1,0 +1,122 @@
+"""Opening a pack, and random access to its samples."""
+
+import bisect
+import functools
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+
+from handlib import pictures
+from handlib.files import InputError, sha256
+from handlib.packs import layout, store
+
+
+class Pack:
+    """A packed data set: ``len(pack)``, ``pack[i]``, ``pack.index``, ``pack.manifest``.
+
+    It may be handed to other processes (fork or spawn); files are opened in each when first read. ``pack[i]`` is a
+    sample in the vocabulary of `handlib.fields`: pictures decoded (RGB uint8; part masks of class numbers, zeros
+    where the sample has none), arrays as copies, the index columns, and ``index``, its place in the pack.
+    """
+
+    def __init__(self, folder, manifest):
+        self.folder, self.manifest = Path(folder), manifest
+        shards = [layout.shard_folder(self.folder, number) for number in range(len(manifest["shards"]))]
+        self._ends = list(itertools.accumulate(manifest["shards"]))
+        self._stores = store.Stores(shards)
+        self._arrays = self._table = None
+
+    def __repr__(self):
+        return f"<Pack {self.manifest['dataset']} {self.manifest['split']}: {len(self)} samples in {self.folder}>"
+
+    def __getstate__(self):
+        return {"folder": self.folder, "manifest": self.manifest}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+    def __len__(self):
+        return self.manifest["samples"]
+
+    def __getitem__(self, i):
+        place = range(len(self))[i]  # negative places count from the end; IndexError beyond
+        sample = {name: np.array(self.array(name)[place]) for name in self.manifest["arrays"]}
+        sample.update((name, column[place].as_py()) for name, column in self._columns.items())
+        sample["index"] = place
+        shape = None
+        for name in self.manifest["images"]:  # "image" before "part_mask"
+            data = self.encoded(place, name)
+            if data is not None:
+                sample[name] = self._decode(data, name, place)
+                shape = sample[name].shape[:2]
+            else:
+                sample[name] = np.zeros(shape, np.uint8)
+        return sample
+
+    def _decode(self, data, name, place):
+        try:
+            return layout.decoded(data, name)
+        except pictures.BrokenPicture as error:
+            raise InputError(self.folder, f"{name} of sample {place} {error}", store.MEND) from error
+
+    def encoded(self, i, name="image"):
+        """The stored bytes of a picture (JPEG as it was in the data set), or None where the sample has none."""
+        place = range(len(self))[i]
+        shard = bisect.bisect_right(self._ends, place)
+        start = self._ends[shard - 1] if shard else 0
+        return self._stores.get(shard, place - start, name)
+
+    def array(self, name):
+        """A whole field, (N, ...), read-only and memory-mapped. Raises KeyError naming the fields there are."""
+        if self._arrays is None:
+            self._arrays = {
+                field: np.load(self.folder / layout.ARRAYS / f"{field}.npy", mmap_mode="r").view(np.ndarray)
+                for field in self.manifest["arrays"]
+            }
+        if name not in self._arrays:
+            raise KeyError(f"the pack has no field '{name}'; it has {', '.join(self._arrays)}")
+        return self._arrays[name]
+
+    @functools.cached_property
+    def index(self):
+        """The index as a pandas DataFrame, one row per sample."""
+        return self._arrow().to_pandas()
+
+    @property
+    def _columns(self):
+        if self._table is None:
+            table = self._arrow().combine_chunks()
+            self._table = {name: table[name].chunk(0) for name in table.column_names}
+        return self._table
+
+    def _arrow(self):
+        import pyarrow.parquet as parquet
+
+        return parquet.read_table(self.folder / layout.INDEX)
+
+    def check(self):
+        """Compare the hash of every file with the manifest's. Raises InputError for the first that differs."""
+        for name, expected in self.manifest["files"].items():
+            if sha256(self.folder / name) != expected["sha256"]:
+                raise InputError(self.folder / name, "differs from what the manifest says", store.MEND)
+
+
+def open_pack(folder):
+    """Open a packed folder (`Pack`).
+
+    Raises InputError, saying why, for a folder that is no pack or only half of one, a manifest of another format or
+    one that was altered, and files that are missing or have another size than the manifest says. `Pack.check`
+    compares their content, too.
+    """
+    folder = Path(folder)
+    manifest = layout.read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        try:
+            size = os.stat(folder / name).st_size
+        except OSError as error:
+            raise InputError(folder / name, f"of this pack is missing ({type(error).__name__})", store.MEND) from error
+        if size != expected["size"]:
+            raise InputError(folder / name, f"has {size} bytes, its manifest says {expected['size']}", store.MEND)
+    return Pack(folder, manifest)

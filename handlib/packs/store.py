@@ -1,0 +1,54 @@
+"""One shard's pictures: an LMDB file of encoded bytes under "<row>/<field>"."""
+
+import os
+
+import lmdb
+
+from handlib import stores
+
+FILE = "images.lmdb"
+MEND = "the pack is damaged: delete the folder and pack again"
+_START = 1 << 26  # bytes of address space to begin with; grows when full
+
+
+class Writer:
+    """Put encoded pictures into a new file; `close` flushes it to disk."""
+
+    def __init__(self, path):
+        self.path = path
+        self.size = _START
+        self.environment = lmdb.open(str(path), map_size=self.size, subdir=False, lock=False, sync=False, meminit=True)
+
+    def put(self, row, name, data):
+        while True:
+            try:
+                with self.environment.begin(write=True) as transaction:
+                    transaction.put(_key(row, name), data, append=False)
+                return
+            except lmdb.MapFullError:
+                self.size *= 2
+                self.environment.set_mapsize(self.size)
+
+    def close(self):
+        self.environment.sync(True)
+        self.environment.close()
+
+
+class Stores:
+    """The shards' files, opened when first read, anew in each process."""
+
+    def __init__(self, folders):
+        self.folders, self.process, self.opened = folders, None, {}
+
+    def get(self, shard, row, name):
+        """The bytes, or None where the row has no such picture."""
+        if self.process != os.getpid():
+            self.process, self.opened = os.getpid(), {}
+        if shard not in self.opened:
+            self.opened[shard] = stores.environment(self.folders[shard] / FILE, MEND)
+        with self.opened[shard].begin() as transaction:
+            return transaction.get(_key(row, name))
+
+
+def _key(row, name):
+    return f"{row:08d}/{name}".encode()

@@ -1,0 +1,95 @@
+"""Encoded pictures: decode, encode, and tell whole ones from cut ones."""
+
+import re
+
+import cv2
+import numpy as np
+
+_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+# In a scan, 0xFF followed by anything but a stuffed zero, a restart marker or a fill byte begins the next segment.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_RUNS = b"RUNS"
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+
+
+class BrokenPicture(ValueError):
+    """Bytes that are not a whole picture; the message says what is wrong."""
+
+
+def decode(data, channels=3):
+    """Encoded bytes (JPEG, PNG, …) -> uint8 (h, w, 3) RGB, or (h, w) for ``channels`` 1. EXIF orientation is not
+    applied.
+
+    Raises BrokenPicture when the decoder gives up; see `require_whole` for what it lets pass.
+    """
+    flags = _RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    if picture is None:
+        raise BrokenPicture("does not decode")
+    return picture
+
+
+def encode_png(picture):
+    """uint8 (h, w, 3) RGB -> PNG bytes, made to decode quickly rather than to be small."""
+    picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def encode_runs(mask):
+    """uint8 (h, w) of few areas of equal value (class numbers) -> bytes, lossless; `decode_runs` takes a sixth of a
+    PNG's time.
+    """
+    flat = np.ascontiguousarray(mask, np.uint8).ravel()
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size).astype("<u4")
+    header = np.array([*mask.shape, len(starts)], "<u4")
+    return _RUNS + header.tobytes() + lengths.tobytes() + flat[starts].tobytes()
+
+
+def decode_runs(data):
+    """The inverse of `encode_runs`. Raises BrokenPicture when the bytes are not whole."""
+    header = np.frombuffer(data, "<u4", 3, 4) if data[:4] == _RUNS and len(data) >= 16 else None
+    if header is None or len(data) != 16 + 5 * int(header[2]):
+        raise BrokenPicture("is no whole run-length mask")
+    height, width, count = header.tolist()
+    lengths, values = np.frombuffer(data, "<u4", count, 16), np.frombuffer(data, np.uint8, count, 16 + 4 * count)
+    flat = values.repeat(lengths)
+    if flat.size != height * width:
+        raise BrokenPicture("is no whole run-length mask")
+    return flat.reshape(height, width)
+
+
+def require_whole(data):
+    """Raise BrokenPicture for a JPEG or PNG that ends too early, which OpenCV decodes without a word; other formats
+    pass.
+    """
+    if not data:
+        raise BrokenPicture("empty")
+    if data[:2] == b"\xff\xd8":
+        if not _jpeg_ends(data):
+            raise BrokenPicture("truncated")
+    elif data.startswith(_PNG_START) and _PNG_END not in data:
+        raise BrokenPicture("truncated")
+
+
+def _jpeg_ends(data):
+    """Whether the walk over the segments reaches the end marker. A thumbnail's end marker inside a segment does not
+    count.
+    """
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return False
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:  # start of scan: coded data up to the next marker
+            found = _JPEG_MARKER.search(data, at)
+            if not found:
+                return False
+            at = found.start()
+        if data[at : at + 2] == b"\xff\xd9":
+            return True
+    return False

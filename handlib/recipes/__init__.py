@@ -1,0 +1,156 @@
+"""Training settings: one YAML file per published recipe, values as they were published.
+
+    recipe = recipes.read("digit_interhand", epochs=2, lr=1e-3)
+
+An override, or a line of the file, that no recipe knows is an error that names the nearest right one.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from pathlib import Path
+
+import yaml
+
+from handlib.files import InputError, require
+
+FOLDER = Path(__file__).parent
+
+# Changing one of these between two halves of a training does not change what is learnt, only how long or how it runs.
+TECHNICAL = ("epochs", "per_device_batch", "workers", "validate_every", "monitor", "validation_root_depth", "log_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All settings of a training. Samples and steps are counted over all devices; epochs start at 0.
+
+    ``samples``: use that many samples, evenly spaced over the pack. ``steps_per_epoch``: an epoch is that many steps,
+    going through the samples as often as that takes; null: once through the samples.
+    ``augmentation``: the crop's draws by name (handlib.crops.draw); none when null.
+    """
+
+    name: str
+    network: str
+    protocol: str
+    epochs: int
+    batch: int
+    per_device_batch: int
+    lr: float
+    precision: str
+    monitor: str
+    optimizer: str = "adam"
+    milestones: tuple = ()
+    gamma: float = 0.1
+    drop_last: bool = True
+    shuffle: bool = True
+    validate_every: int = 1
+    workers: int = 8
+    seed: int = 1
+    root_depth: str = "gt"
+    validation_root_depth: str = "est"
+    augmentation: dict | None = None
+    backbone: str | None = None
+    samples: int | None = None
+    steps_per_epoch: int | None = None
+    log_every: int = 50
+
+    def learning_rate(self, epoch):
+        """The rate of that epoch, from its number alone: a resumed training needs no scheduler state."""
+        return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+
+    def accumulation(self, devices=1):
+        """Forward passes per optimiser step. InputError when batch is not a multiple of per_device_batch * devices."""
+        each = self.per_device_batch
+        if self.batch % (each * devices):
+            raise InputError(
+                f"recipe {self.name}",
+                f"batch {self.batch} is not a multiple of per_device_batch {each} x {devices} device(s)",
+                "choose per_device_batch so that it divides batch / devices; batch counts the samples of all devices",
+                field="per_device_batch",
+            )
+        return self.batch // (each * devices)
+
+    def identity(self):
+        """What must be equal for a training to be the same training (used when it resumes)."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in TECHNICAL}
+
+
+def names():
+    """The recipes that come with handlib."""
+    return sorted(file.stem for file in FOLDER.iterdir() if file.suffix == ".yaml")
+
+
+def read(recipe, **overrides):
+    """A Recipe from a name, a YAML file or a Recipe, with ``overrides`` on top.
+
+    An ``augmentation`` override replaces the values it names and keeps the others; None switches it off.
+    Raises InputError for an unknown recipe, an unknown or missing setting, and a value of a wrong type or range.
+    """
+    source, values = _values(recipe)
+    if isinstance(overrides.get("augmentation"), dict):
+        known = values.get("augmentation") or {}
+        require_known(overrides["augmentation"], known, "augmentation override")
+        overrides["augmentation"] = known | overrides["augmentation"]
+    require_known(overrides, FIELDS, f"override of {source}")
+    return _checked(values | overrides, source)
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+_TYPES = typing.get_type_hints(Recipe)
+_POSITIVE = ("epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every")
+
+
+def _values(recipe):
+    """(where it comes from, {setting: value})"""
+    if isinstance(recipe, Recipe):
+        return f"recipe {recipe.name}", dataclasses.asdict(recipe)
+    path = Path(recipe)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(recipe) not in names():
+            known = ", ".join(names())
+            raise InputError(f"recipe {recipe}", "is not known", f"use one of {known}, or a path that ends in .yaml")
+        path = FOLDER / f"{recipe}.yaml"
+    require(path, f"give a recipe file, or one of the names {', '.join(names())}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(path, f"is not YAML ({error})", "mend the line it names") from error
+    if not isinstance(values, dict):
+        raise InputError(path, "holds no settings", "write one 'name: value' per line, as in digit_interhand.yaml")
+    require_known(values, FIELDS, path)
+    return path, {"name": path.stem} | values
+
+
+def require_known(given, known, source):
+    """InputError for the first key of ``given`` that is not among ``known``, naming the nearest that is."""
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            meant = f"did you mean '{near[0]}'? " if near else ""
+            raise InputError(source, "no such setting", f"{meant}known: {', '.join(known)}", field=key)
+
+
+def _checked(values, source):
+    for name, field in FIELDS.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise InputError(source, "is missing", "add it, as in digit_interhand.yaml", field=name)
+    values = {name: _typed(name, value, source) for name, value in values.items()}
+    for name in _POSITIVE:
+        if values.get(name) is not None and not values[name] > 0:
+            raise InputError(source, f"must be positive, not {values[name]}", "correct it", field=name)
+    return Recipe(**values)
+
+
+def _typed(name, value, source):
+    """The value as the type that the recipe declares; whole numbers do for floats and lists for tuples."""
+    wanted = _TYPES[name]
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if tuple in options and isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(value, options) and not (isinstance(value, bool) and bool not in options):
+        return value
+    expected = " or ".join("null" if option is types.NoneType else option.__name__ for option in options)
+    raise InputError(source, f"must be {expected}, not {value!r}", "correct it", field=name)

@@ -1,0 +1,240 @@
+"""Pickle files, read without running anything they bring along.
+
+A pickle may name any function of any library and have it called. Here only a short list of harmless names is known;
+every other one is refused by name. numpy arrays are rebuilt from their bytes, scipy.sparse matrices become dense ones,
+and chumpy objects (body models of the Python 2 years are full of them) become the arrays they stand for; neither scipy
+nor chumpy is imported for it.
+"""
+
+import collections
+import inspect
+import math
+import pickle
+
+import numpy as np
+
+from handlib.files import InputError, require
+
+_MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
+_LARGEST_DENSE = 200_000_000  # elements; a sparse matrix in a few bytes must not fill the memory
+
+
+def read_pickle(path, extra=None, mend="put the official file there"):
+    """Read one pickle of Python 2 or 3; byte strings of Python 2 become text (latin-1).
+
+    Arguments: ``path``; ``extra``, a dict {"module.name": replacement} of further names that this file may use.
+    Returns dicts, lists, numbers, text and numpy arrays. Raises InputError when the file is missing, cut, or names
+    anything that is not known to be harmless.
+    """
+    with open(require(path, mend), "rb") as file:
+        return load(file, path, extra)
+
+
+def load(file, name, extra=None):
+    """As ``read_pickle``, from an open binary file; ``name`` is what errors call it."""
+    try:
+        return _plain(_Unpickler(file, name, extra or {}).load(), {})
+    except InputError:
+        raise
+    except Exception as error:  # a damaged stream can raise almost anything
+        problem = f"cannot be read as a pickle ({type(error).__name__}: {error})"
+        raise InputError(name, problem, "it is cut, damaged or no pickle: copy or download it again") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file, name, extra):
+        super().__init__(file, encoding="latin1")
+        self._name, self._extra = name, extra
+
+    def find_class(self, module, name):
+        for known in (self._extra, _KNOWN):
+            for full in (f"{module}.{name}", _canonical(module, name)):
+                if full in known:
+                    return known[full]
+        raise InputError(self._name, f"asks for '{module}.{name}', which is not known to be harmless", _MEND)
+
+    def persistent_load(self, reference):
+        raise InputError(self._name, "refers to data outside itself (a persistent id)", _MEND)
+
+
+def _canonical(module, name):
+    """One spelling for what has moved over the years."""
+    module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
+    module = module.replace("numpy._core", "numpy.core")
+    if module.startswith("scipy.sparse"):  # scipy.sparse.csc, scipy.sparse._csc; csc_matrix, csc_array
+        return f"scipy.sparse.{name.removesuffix('_matrix').removesuffix('_array')}"
+    return f"{module}.{name}"
+
+
+class _Deferred:
+    """An object whose value ``formula(**attributes)`` is worked out once the whole file is read."""
+
+    formula = None
+
+    def __init__(self, *ignored):
+        self.state = {}
+
+    def __setstate__(self, state):
+        self.state = state
+
+    def value(self, done):
+        names = inspect.signature(self.formula).parameters
+        return self.formula(**{name: _plain(self.state[name], done) for name in names if name in self.state})
+
+
+def _plain(value, done):
+    """``value`` with every deferred object in it replaced by its array. ``done``: what has been met, by identity."""
+    if not isinstance(value, (_Deferred, _Dtype, dict, list, tuple)):
+        return value
+    if id(value) in done:
+        return done[id(value)][1]
+    done[id(value)] = value, value  # the object is kept, so that its identity is not given away again
+    if isinstance(value, dict):
+        value.update([(key, _plain(item, done)) for key, item in value.items()])
+    elif isinstance(value, list):
+        value[:] = [_plain(item, done) for item in value]
+    elif isinstance(value, tuple):
+        done[id(value)] = value, tuple(_plain(item, done) for item in value)
+    elif isinstance(value, _Deferred):
+        done[id(value)] = value, value.value(done)
+    else:
+        done[id(value)] = value, value.dtype
+    return done[id(value)][1]
+
+
+# --- numpy: never handed foreign state, which could make it take bytes for pointers
+
+
+class _Dtype:
+    """A numpy dtype of numbers, text or objects; structured ones are refused."""
+
+    def __init__(self, code, *ignored):
+        self.dtype = np.dtype(str(code))
+        if self.dtype.kind not in "biufcSUO":
+            raise ValueError(f"dtype '{code}' is not supported")
+
+    def __setstate__(self, state):
+        if any(part is not None for part in state[2:5]):
+            raise ValueError("structured dtypes are not supported")
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+def _array(shape, dtype, data, fortran=False):
+    order = "F" if fortran else "C"
+    if dtype.kind != "O":
+        return _frombuffer(data, dtype, shape, order)
+    filled = np.empty(len(data), object)
+    for index, item in enumerate(data):  # one by one: numpy would take equally long lists for rows
+        filled[index] = item
+    return filled.reshape(shape, order=order)
+
+
+class _Array(_Deferred):
+    """What numpy's ``_reconstruct`` makes, before it is given its state."""
+
+    formula = staticmethod(_array)
+
+    def __setstate__(self, state):
+        self.state = dict(zip(("version", "shape", "dtype", "fortran", "data"), state, strict=True))
+
+
+def _frombuffer(data, dtype, shape, order="C"):
+    dtype = getattr(dtype, "dtype", dtype)  # called by the unpickler itself (protocol 5) with a _Dtype
+    raw = data.encode("latin1") if isinstance(data, str) else data
+    return np.frombuffer(raw, dtype).reshape(shape, order=order).copy(order=order)
+
+
+def _scalar(dtype, data):
+    return _frombuffer(data, dtype, ())[()]
+
+
+# --- scipy.sparse -> dense
+
+
+def _dense(shape, rows, columns, data):
+    if math.prod(shape) > _LARGEST_DENSE:
+        raise ValueError(f"a sparse matrix of shape {tuple(shape)} is too large")
+    matrix = np.zeros(shape, data.dtype)
+    np.add.at(matrix, (rows, columns), data)
+    return matrix
+
+
+def _compressed(indptr):
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
+def _csc(_shape, indices, indptr, data):
+    return _dense(_shape, indices, _compressed(indptr), data)
+
+
+def _csr(_shape, indices, indptr, data):
+    return _dense(_shape, _compressed(indptr), indices, data)
+
+
+def _coo(_shape, data, row=None, col=None, coords=None):
+    rows, columns = (row, col) if coords is None else coords
+    return _dense(_shape, rows, columns, data)
+
+
+# --- chumpy -> the value it stands for; parameters are called as the objects' attributes are
+
+
+def _select(a, idxs, preferred_shape=None):
+    picked = np.ravel(a)[idxs]
+    return picked if preferred_shape is None else picked.reshape(preferred_shape)
+
+
+def _mat_vec(mtx, vec):
+    columns = vec.shape[1] if vec.ndim > 1 and vec.shape[1] > 1 else None
+    product = mtx @ vec.ravel()
+    return product if columns is None else product.reshape(-1, columns)
+
+
+_FORMULAS = {
+    "scipy.sparse.csc": _csc,
+    "scipy.sparse.csr": _csr,
+    "scipy.sparse.coo": _coo,
+    "chumpy.ch.Ch": lambda x: np.atleast_1d(x),
+    "chumpy.ch.MatVecMult": _mat_vec,
+    "chumpy.ch_ops.add": lambda a, b: a + b,
+    "chumpy.ch_ops.subtract": lambda a, b: a - b,
+    "chumpy.ch_ops.multiply": lambda a, b: a * b,
+    "chumpy.ch_ops.dot": lambda a, b: a @ b,
+    "chumpy.reordering.Reshape": lambda a, newshape: a.reshape(newshape),
+    "chumpy.reordering.Select": _select,
+    "chumpy.reordering.transpose": lambda a, axes=None: np.transpose(a, axes),
+}
+
+
+def _encode(text, encoding="latin1", *ignored):
+    if encoding not in ("latin1", "latin-1", "ascii", "utf-8"):
+        raise ValueError(f"text encoding '{encoding}' is not supported")
+    return text.encode(encoding)
+
+
+def _reconstructor(cls, base, state):
+    """What protocols 0 and 1 make objects with."""
+    if not (isinstance(cls, type) and issubclass(cls, _Deferred)):
+        raise ValueError(f"cannot rebuild {cls!r}")
+    return cls()
+
+
+_KNOWN = {name: type(name, (_Deferred,), {"formula": staticmethod(formula)}) for name, formula in _FORMULAS.items()}
+_KNOWN |= {
+    "builtins.object": object,
+    "builtins.set": set,
+    "builtins.frozenset": frozenset,
+    "builtins.complex": complex,
+    "builtins.bytes": bytes,
+    "builtins.bytearray": bytearray,
+    "builtins.slice": slice,
+    "collections.OrderedDict": collections.OrderedDict,
+    "copyreg._reconstructor": _reconstructor,
+    "_codecs.encode": _encode,
+    "numpy.ndarray": "ndarray",  # only ever an argument of the next three
+    "numpy.core.multiarray._reconstruct": _Array,
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy.core.numeric._frombuffer": _frombuffer,
+    "numpy.dtype": _Dtype,
+}

@@ -1,0 +1,190 @@
+"""What a training leaves on disk, whole at every moment.
+
+<out>/checkpoints/epoch_0003/   weights.safetensors and network.json, as networks.save writes them, with the
+                                training's identity; state.pt (optimiser, scaler, progress) of the last epoch only
+<out>/checkpoints/last, best    links to one of these folders
+<out>/history.csv               a row per ``log_every`` steps; <out>/validation.csv: a row per validated epoch
+"""
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from handlib import networks
+from handlib.files import InputError, write_atomic
+from handlib.networks import checkpoints as weights
+
+STATE = "state.pt"
+
+
+class EpochFolders(CheckpointIO):
+    """Lightning's way to the disk: a checkpoint is a folder; the weights lie apart from the state needed to go on."""
+
+    def __init__(self, net, identity):
+        self.net, self.identity = net, identity
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        facts = {"epoch": checkpoint["epoch"], "step": checkpoint["global_step"], "training": self.identity}
+        with write_atomic(path) as folder:
+            networks.save(self.net, folder, facts)
+            state = {key: value for key, value in checkpoint.items() if key != "state_dict"}
+            with open(folder / STATE, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def load_checkpoint(self, path, map_location="cpu", weights_only=True):
+        state = torch.load(Path(path) / STATE, map_location="cpu", weights_only=True)
+        tensors, _ = weights.read(path)
+        return state | {"state_dict": {f"net.{name}": value for name, value in tensors.items()}}
+
+    def remove_checkpoint(self, path):
+        raise NotImplementedError("checkpoints are kept; see Keeper")
+
+
+def last(out):
+    """The folder to resume from, or None where nothing was trained yet. InputError when it is not whole."""
+    link = Path(out) / "checkpoints" / "last"
+    if not link.is_symlink():
+        return None
+    folder = link.resolve()
+    if not (folder / STATE).exists():
+        raise InputError(folder, f"has no {STATE}: its training cannot go on", f"delete {link.parent} to begin anew")
+    return folder
+
+
+def require_same(folder, identity):
+    """Epochs trained in ``folder``; InputError when that training had another recipe, pack or precision."""
+    _, written = weights.read(folder)
+    facts, now = written["facts"], _as_json(identity)
+    before = facts["training"]
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    if changed:
+        what = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
+        raise InputError(
+            folder, f"belongs to another training: {what}",
+            f"give the former value again, another `out`, or delete {folder.parent} to begin anew", field=changed[0],
+        )  # fmt: skip
+    return facts["epoch"] + 1
+
+
+def _as_json(value):
+    """Tuples become lists, as they come back from a file."""
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def point(link, folder):
+    """Let the relative link name ``folder`` (its sibling), in one step."""
+    temporary = link.with_name(f".{link.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name)
+    os.replace(temporary, link)
+
+
+class Keeper(pl.Callback):
+    """Writes history and checkpoints. Its rows travel in the checkpoint, so tables and weights always agree."""
+
+    def __init__(self, out, recipe):
+        self.out, self.recipe = Path(out), recipe
+        self.history, self.validation, self.best = [], [], None
+        self._sums, self._passes, self._since, self._steps = {}, 0, None, 0
+
+    def state_dict(self):
+        return {"history": self.history, "validation": self.validation, "best": self.best}
+
+    def load_state_dict(self, state):
+        self.history, self.validation, self.best = state["history"], state["validation"], state["best"]
+
+    def on_train_start(self, trainer, module):
+        self._write_tables(trainer)
+        self._reset(trainer)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        for name, value in module.terms.items():
+            self._sums[name] = self._sums.get(name, 0) + value
+        self._passes += 1
+        if trainer.global_step - self._steps >= self.recipe.log_every:
+            self._row(trainer)
+
+    def _row(self, trainer):
+        """One row: means of the loss terms over all passes and processes since the last one."""
+        if not self._passes:
+            return
+        means = {name: value / self._passes for name, value in self._sums.items()}
+        terms = {name: trainer.strategy.reduce(value, reduce_op="mean") for name, value in means.items()}
+        steps, seconds = trainer.global_step - self._steps, time.perf_counter() - self._since
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "lr": self.recipe.learning_rate(trainer.current_epoch),
+            "samples_per_s": round(steps * self.recipe.batch / seconds, 2),
+            **{name: float(value) for name, value in terms.items()},
+        }
+        self.history.append(row)
+        for logger in trainer.loggers:
+            logger.log_metrics({key: value for key, value in row.items() if key != "step"}, step=trainer.global_step)
+        if trainer.is_global_zero:
+            with open(self.out / "history.csv", "a", newline="") as file:
+                table = csv.DictWriter(file, list(self.history[0]))
+                if len(self.history) == 1:
+                    table.writeheader()
+                table.writerow(row)
+        self._reset(trainer)
+
+    def _reset(self, trainer):
+        self._sums, self._passes = {}, 0
+        self._since, self._steps = time.perf_counter(), trainer.global_step
+
+    def on_train_epoch_end(self, trainer, module):
+        self._row(trainer)
+        folder = self.out / "checkpoints" / f"epoch_{trainer.current_epoch:04d}"
+        better = self._judge(trainer)
+        before = last(self.out) if trainer.is_global_zero else None
+        trainer.save_checkpoint(folder)  # every process takes part, the first one writes
+        if trainer.is_global_zero:
+            point(folder.with_name("last"), folder)
+            if better:
+                point(folder.with_name("best"), folder)
+            if before is not None and before != folder.resolve():
+                (before / STATE).unlink(missing_ok=True)
+            self._write_tables(trainer)
+        trainer.strategy.barrier()  # whoever returns from the training finds its files
+
+    def _judge(self, trainer):
+        """Record the epoch's validation, if there was one; whether it is the best so far."""
+        metrics = trainer.callback_metrics
+        figures = {name[4:]: float(value) for name, value in metrics.items() if name.startswith("val/")}
+        epochs = [row["epoch"] for row in self.validation]
+        if not figures or trainer.current_epoch in epochs or (trainer.current_epoch + 1) % self.recipe.validate_every:
+            return False
+        if self.recipe.monitor not in figures:
+            problem = f"{self.recipe.monitor!r} is no figure of the validation"
+            raise InputError("recipe", problem, f"use one of {', '.join(figures)}", "monitor")
+        self.validation.append({"epoch": trainer.current_epoch, "step": trainer.global_step} | figures)
+        for logger in trainer.loggers:
+            logger.log_metrics({f"val/{name}": value for name, value in figures.items()}, step=trainer.global_step)
+        value = figures[self.recipe.monitor]
+        if self.best is None or value < self.best:
+            self.best = value
+            return True
+        return False
+
+    def _write_tables(self, trainer):
+        """Both tables as the checkpoint knows them; rows of an epoch that was cut short go."""
+        if not trainer.is_global_zero:
+            return
+        for name, rows in (("history", self.history), ("validation", self.validation)):
+            if not rows:
+                (self.out / f"{name}.csv").unlink(missing_ok=True)
+                continue
+            with write_atomic(self.out / f"{name}.csv") as temporary, open(temporary, "w", newline="") as file:
+                table = csv.DictWriter(file, list(rows[0]))
+                table.writeheader()
+                table.writerows(rows)

@@ -1,0 +1,108 @@
+"""Batches of a pack for a network: which samples, in which order, cropped how.
+
+Every random draw is a function of (seed, round through the pack, index of the sample), never of a worker's or a
+process's own state: any number of workers and devices, and a resumed training, see the same pictures.
+"""
+
+import inspect
+import os
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from handlib import crops, geometry
+from handlib.recipes import require_known
+
+# By the type of a network's ``input``: the crop, and how its augmentation is drawn.
+CROPS = {geometry.HandPairInput: (crops.hand_pair, crops.draw)}
+
+
+def subset(length, samples=None):
+    """``samples`` indices evenly spaced over 0 .. length-1 (all when None or more than there are)."""
+    if samples is None or samples >= length:
+        return np.arange(length)
+    return np.round(np.linspace(0, length - 1, samples)).astype(np.int64)
+
+
+class Crops(Dataset):
+    """Items of a pack cropped for a network. Asked for (round, index), gives the crop's item with ``index`` added.
+
+    ``spec``: the network's ``input``; ``augmentation``: strengths by name for the crop's draw, None for none; ``meta``:
+    whether the items keep theirs (prediction needs it, training does not).
+    """
+
+    def __init__(self, pack, spec, root_depth, augmentation=None, seed=0, meta=False):
+        self.pack, self.spec, self.root_depth = pack, spec, root_depth
+        self.augmentation, self.seed, self.meta = augmentation, seed, meta
+        self.crop, self.draw = CROPS[type(spec)]
+        if augmentation is not None:
+            require_known(augmentation, list(inspect.signature(self.draw).parameters)[1:], "augmentation")
+
+    def __len__(self):
+        return len(self.pack)
+
+    def __getitem__(self, place):
+        number, index = place
+        drawn = None
+        if self.augmentation is not None:
+            drawn = self.draw(np.random.default_rng([self.seed, number, index]), **self.augmentation)
+        item = self.crop(self.pack[index], drawn, root_depth=self.root_depth, input=self.spec)
+        if not self.meta:
+            item.pop("meta")
+        return item | {"index": index}
+
+
+class Order(Sampler):
+    """The (round, index) pairs of one process. A step uses the same ``batch`` samples whatever the size of ``world``.
+
+    A round goes once through ``indices``, in the order of (seed, round). An epoch is one round cut into batches; with
+    ``steps`` it is that many steps, in as many rounds as they take. Inside a batch the passes follow one another, and
+    each pass is dealt to the processes in blocks of ``per_device``. Without ``drop_last`` the last batch is filled up
+    from the next round, so that every step weighs the same.
+    """
+
+    def __init__(
+        self, indices, batch, per_device, *, seed=0, shuffle=True, drop_last=True, steps=None, rank=0, world=1
+    ):
+        self.indices, self.batch, self.per_device = np.asarray(indices), batch, per_device
+        self.seed, self.shuffle, self.rank, self.world, self.epoch = seed, shuffle, rank, world, 0
+        self.steps = steps or (len(indices) // batch if drop_last else -(-len(indices) // batch))
+
+    def set_epoch(self, epoch):  # Lightning calls it before each epoch
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.steps * self.batch // self.world
+
+    def __iter__(self):
+        count = self.steps * self.batch
+        rounds = -(-count // len(self.indices))
+        numbers = np.arange(rounds) + self.epoch * rounds
+        order = np.concatenate([self._round(number) for number in numbers])[:count]
+        places = np.stack([np.repeat(numbers, len(self.indices))[:count], order], 1)
+        mine = places.reshape(-1, self.world, self.per_device, 2)[:, self.rank].reshape(-1, 2)
+        return (tuple(place) for place in mine.tolist())
+
+    def _round(self, number):
+        return np.random.default_rng([self.seed, number]).permutation(self.indices) if self.shuffle else self.indices
+
+
+def loader(items, order, batch, workers=0, drop_last=False):
+    """A DataLoader that draws nothing from the global random state and keeps each worker to one thread."""
+    return DataLoader(
+        items, batch_size=batch, sampler=order, num_workers=workers, drop_last=drop_last, worker_init_fn=_one_thread,
+        persistent_workers=workers > 0, pin_memory=torch.cuda.is_available(), generator=torch.Generator(),
+    )  # fmt: skip
+
+
+def workers(wanted):
+    """At most ``wanted``, and one less than the processors this process may use: the last one feeds the network."""
+    return max(0, min(wanted, len(os.sched_getaffinity(0)) - 1)) if hasattr(os, "sched_getaffinity") else wanted
+
+
+def _one_thread(_):
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,165 @@
+"""``fit``: a recipe, a pack and an output folder -> a trained network. Lightning runs the loops."""
+
+import dataclasses
+import logging
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_only
+
+from handlib import networks, recipes
+from handlib.files import InputError, write_json
+from handlib.training import checkpoints
+from handlib.training.module import PackData, Training
+
+PRECISIONS = ("16-mixed", "bf16-mixed", "32-true", "64-true")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A finished training: the network, the folder it left, the recipe as it ran, and the precision that was used."""
+
+    net: torch.nn.Module
+    out: Path
+    recipe: recipes.Recipe
+    precision: str
+
+    @property
+    def last(self):
+        """Folder of the last epoch's weights, for networks.load."""
+        return self.out / "checkpoints" / "last"
+
+    @property
+    def best(self):
+        """Folder of the best validated epoch's weights; None where nothing was validated."""
+        link = self.out / "checkpoints" / "best"
+        return link if link.is_symlink() else None
+
+    @property
+    def history(self):
+        """DataFrame: epoch, step, lr, samples_per_s, the loss terms and their total."""
+        return pd.read_csv(self.out / "history.csv")
+
+    @property
+    def validation(self):
+        """DataFrame of the protocol's figures per validated epoch; empty where nothing was validated."""
+        path = self.out / "validation.csv"
+        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def network(recipe, bodies=None):
+    """The recipe's network before training: fresh weights from its seed, and its backbone file where it names one."""
+    torch.manual_seed(recipe.seed)
+    net = networks.create(recipe.network, bodies=bodies)
+    if recipe.backbone:
+        networks.load_backbone(net, recipe.backbone)
+    return net
+
+
+def fit(
+    recipe, pack, out, validation=None, *, net=None, bodies=None, accelerator="auto", devices=1, nodes=1, **overrides
+):
+    """Train by a recipe, or go on where ``out`` holds an unfinished training of the same recipe and pack -> Fitted.
+
+    Arguments:
+        recipe: name, YAML file or recipes.Recipe; ``overrides`` replace single settings.
+        pack, validation: opened packs (handlib.packs.open); without ``validation`` there is no ``best``.
+        out: folder for checkpoints, history and logs (see handlib.training.checkpoints).
+        net: start from this network (fine-tuning) instead of a fresh one.
+        accelerator, devices, nodes: as Lightning's. The recipe's batch is shared among all devices, never multiplied.
+
+    A 16-mixed recipe needs a GPU; on a CPU it runs in 32-true, says so, and recipe.json records both.
+    Interrupted (Ctrl-C), the last whole epoch is kept and KeyboardInterrupt raised; the same call goes on from there.
+    Raises InputError for wrong settings, a batch that does not divide, and an ``out`` that belongs to another training.
+    """
+    recipe, out = recipes.read(recipe, **overrides), Path(out)
+    net = network(recipe, bodies) if net is None else net
+    precision = _precision(recipe, accelerator, overrides)
+    identity = recipe.identity() | {"pack": pack.manifest["hash"], "precision": precision}
+    start = checkpoints.last(out)
+    if start is not None:
+        done = checkpoints.require_same(start, identity)
+        rank_zero_only(print)(f"{start}: {done} of {recipe.epochs} epochs are trained; going on from there.")
+    data = PackData(recipe, net.input, pack, validation)
+    module = Training(net, recipe)
+    machine = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
+    validating = {"limit_val_batches": None if validation else 0, "check_val_every_n_epoch": recipe.validate_every}
+    trainer = _trainer(
+        recipe, out, checkpoints.EpochFolders(net, identity), precision=precision, **machine, **validating
+    )
+    if trainer.is_global_zero:
+        said = {"recipe": dataclasses.asdict(recipe), "overrides": overrides, "precision": precision}
+        passes = trainer.accumulate_grad_batches
+        write_json(out / "recipe.json", said | {"passes_per_step": passes, "pack": pack.manifest["hash"]} | machine)
+    _run(trainer, module, data, start)
+    return Fitted(net, out, recipe, precision)
+
+
+def _precision(recipe, accelerator, overrides):
+    if recipe.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise InputError(
+            f"recipe {recipe.name}", f"no precision {recipe.precision!r}", f"use one of {known}", "precision"
+        )
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    if recipe.precision != "16-mixed" or not on_cpu:
+        return recipe.precision
+    if "precision" in overrides:
+        raise InputError("override", "16-mixed needs a GPU", "use 32-true or bf16-mixed on a CPU", field="precision")
+    rank_zero_only(print)("No GPU: this 16-mixed recipe runs in 32-true (recorded in recipe.json).")
+    return "32-true"
+
+
+def _trainer(recipe, out, folders, **settings):
+    plugins = [folders]
+    if SLURMEnvironment.detect():  # a requeued job goes on at the last whole epoch, not in the middle of one
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    with _quiet():
+        trainer = pl.Trainer(
+            **settings,
+            max_epochs=recipe.epochs,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # data.Order deals the batches
+            default_root_dir=out,
+            logger=TensorBoardLogger(out / "logs", name="", version=""),
+            enable_checkpointing=False,  # Keeper does it
+            enable_model_summary=False,
+            log_every_n_steps=1,  # Keeper logs, by the recipe's log_every
+            callbacks=[TQDMProgressBar(), checkpoints.Keeper(out, recipe)],
+            plugins=plugins,
+        )
+    trainer.accumulate_grad_batches = recipe.accumulation(trainer.num_devices * trainer.num_nodes)
+    return trainer
+
+
+def _run(trainer, module, data, start):
+    """Lightning answers Ctrl-C by switching it off and leaving Python; here it stays on and is an exception."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with _quiet():
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt("training interrupted; the same call goes on after the last whole epoch") from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
+
+
+class _quiet:
+    """Lightning's remarks about the machine, kept off the reader's screen; its warnings still come through."""
+
+    def __enter__(self):
+        self.logger = logging.getLogger("lightning.pytorch")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.WARNING)
+
+    def __exit__(self, *_):
+        self.logger.setLevel(self.level)

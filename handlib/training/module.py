@@ -1,0 +1,98 @@
+"""The one LightningModule, for any network with ``loss(out, targets)`` -> named terms and "total"; its data module."""
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from handlib.files import InputError
+from handlib.training.data import Crops, Order, loader, subset, workers
+from handlib.training.predictions import Collector
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Training(pl.LightningModule):
+    """Trains ``net`` by a recipes.Recipe. ``terms``: the loss terms of the last pass, on the device, detached."""
+
+    def __init__(self, net, recipe):
+        super().__init__()
+        self.net, self.recipe = net, recipe
+        self.terms, self.collector = {}, None
+        if recipe.optimizer not in OPTIMIZERS:
+            problem = f"no optimizer {recipe.optimizer!r}"
+            raise InputError(f"recipe {recipe.name}", problem, f"use one of {', '.join(OPTIMIZERS)}", "optimizer")
+
+    def configure_optimizers(self):
+        return OPTIMIZERS[self.recipe.optimizer](self.net.parameters(), lr=self.recipe.learning_rate(0))
+
+    def on_train_epoch_start(self):
+        """Rate and random state of the epoch, both from the epoch's number alone (drop-out, where a network has it)."""
+        for group in self.optimizers().param_groups:
+            group["lr"] = self.recipe.learning_rate(self.current_epoch)
+        state = np.random.SeedSequence([self.recipe.seed, self.current_epoch, self.global_rank]).generate_state(1)
+        torch.manual_seed(int(state[0]))
+
+    def training_step(self, batch, _):
+        losses = self.net.loss(self.net(batch["image"]), batch["targets"])
+        self.terms = {name: value.detach() for name, value in losses.items()}
+        self.log("loss", self.terms["total"], prog_bar=True, logger=False)
+        return losses["total"]
+
+    def on_validation_epoch_start(self):
+        self.collector = Collector(self.net.input)
+
+    def validation_step(self, batch, _):
+        self.collector.add(self.net(batch["image"]), batch)
+
+    def on_validation_epoch_end(self):
+        """The protocol's figures over the whole validation pack, equal on every process."""
+        merged = self.collector.merged()
+        if self.trainer.world_size > 1:
+            parts = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, merged)
+            merged = Collector.union(parts)
+        figures = merged.evaluate(self.recipe.protocol)
+        self.log_dict({f"val/{name}": float(value) for name, value in figures.items()}, logger=False)
+
+
+class PackData(pl.LightningDataModule):
+    """The loaders of one training. ``validation``: a pack or None, always whole and unaugmented."""
+
+    def __init__(self, recipe, spec, pack, validation=None):
+        super().__init__()
+        self.recipe, self.spec, self.pack, self.validation = recipe, spec, pack, validation
+        self.indices = subset(len(pack), recipe.samples)
+        if recipe.drop_last and not recipe.steps_per_epoch and len(self.indices) < recipe.batch:
+            raise InputError(
+                f"recipe {recipe.name}",
+                f"batch {recipe.batch} is larger than the {len(self.indices)} samples to train on",
+                f"use a batch of at most {len(self.indices)}, or steps_per_epoch to go through them several times",
+                field="batch",
+            )
+
+    def train_dataloader(self):
+        recipe, trainer = self.recipe, self.trainer
+        order = Order(
+            self.indices,
+            recipe.batch,
+            recipe.per_device_batch,
+            seed=recipe.seed,
+            shuffle=recipe.shuffle,
+            drop_last=recipe.drop_last,
+            steps=recipe.steps_per_epoch,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+        items = Crops(self.pack, self.spec, recipe.root_depth, recipe.augmentation, recipe.seed)
+        return loader(items, order, recipe.per_device_batch, workers(recipe.workers), drop_last=True)
+
+    def val_dataloader(self):
+        if self.validation is None:
+            return []
+        trainer = self.trainer
+        # Filled up so that all processes make the same number of passes; the collector drops what came twice.
+        count = -(-len(self.validation) // trainer.world_size) * trainer.world_size
+        mine = np.resize(np.arange(len(self.validation)), count)[trainer.global_rank :: trainer.world_size]
+        recipe, places = self.recipe, [(0, int(index)) for index in mine]
+        items = Crops(self.validation, self.spec, recipe.validation_root_depth, meta=True)
+        return loader(items, places, recipe.per_device_batch, workers(recipe.workers))

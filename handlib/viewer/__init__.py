@@ -1,0 +1,20 @@
+"""Seeing: pure ``state -> figure`` functions, thin widgets over them, and static twins on disk.
+
+``mesh`` the mesh inspector, ``browser`` the dataset browser, ``widgets`` both in a notebook, ``static`` both as files,
+``overview`` what a pack holds, ``figures`` the small matplotlib figures of training and evaluation, ``palette`` every
+colour.
+"""
+
+import importlib
+
+_SUBMODULES = ("browser", "figures", "mesh", "overview", "palette", "static", "widgets")
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(_SUBMODULES)}")
+
+
+def __dir__():
+    return sorted([*globals(), *_SUBMODULES])

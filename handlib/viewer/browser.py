@@ -1,0 +1,221 @@
+"""The dataset browser: one frame of a pack, in its picture and in 3D; pure ``(pack, layers, state) -> plotly figure``.
+
+Left the picture with its box, projected joints, mesh overlay and part mask; right the same hands in 3D, as meshes where
+the data set has MANO fits and as skeletons where it has none (real InterHand2.6M frames without NeuralAnnot).
+"""
+
+import base64
+import dataclasses
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from handlib import bodies, packs, render
+from handlib.files import InputError
+from handlib.geometry import project
+from handlib.viewer import mesh, palette
+
+SPLITS = ("train", "val", "test")
+PART_OPACITY = 0.55
+_NOTHING = mesh.Hand("right", np.zeros((1, 3)), np.zeros((1, 3), int), np.zeros((21, 3)), np.zeros(1, int))
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What the user has set: which sample of the pack, and what is drawn over its picture."""
+
+    frame: int = 0
+    box: bool = True
+    joints: bool = True
+    mesh: bool = False
+    parts: bool = False
+
+
+def open_pack(folder, dataset="interhand", split=""):
+    """Open the pack ``<dataset>_<split>`` in ``folder``; an empty split means the first packed one of train, val, test.
+
+    Raises InputError when nothing is packed there.
+    """
+    folder = Path(folder)
+    names = [f"{dataset}_{name}" for name in ([split] if split else SPLITS)]
+    found = next((folder / name for name in names if (folder / name).is_dir()), None)
+    if found is None:
+        raise InputError(folder, f"holds no pack {' or '.join(names)}", "run notebook 01 on this data root first")
+    return packs.open(found)
+
+
+def layers(data):
+    """{"right": layer, "left": layer}: MANO where the data root has ``bodies/``, else the free hand; they say which."""
+    folder = Path(data) / "bodies"
+    return {side: bodies.load(folder if folder.is_dir() else None, f"mano_{side}") for side in mesh.SIDES}
+
+
+def hands(sample, layers):
+    """The sample's hands that have a MANO fit, posed in its camera frame: {"right": mesh.Hand, "left": …}."""
+    posed = {}
+    for hand in np.flatnonzero(sample["mano_valid"]):
+        side = mesh.side_name(sample, hand)
+        posed[side] = mesh.pose(mesh.from_sample(sample, hand, layers[side]))
+    return posed
+
+
+def skeletons(sample, posed):
+    """Joints (21, 3) m of the hands that have no mesh, NaN where unknown: {"right": …, "left": …}."""
+    found = {}
+    for hand, (joints, valid) in enumerate(zip(sample["joints_cam"], sample["joints3d_valid"], strict=True)):
+        side = mesh.side_name(sample, hand)
+        if valid.any() and side not in posed:
+            found[side] = np.where(valid[:, None], joints, np.nan)
+    return found
+
+
+def cloud(sample, posed):
+    """Every point (N, 3) m of the frame that is drawn in 3D."""
+    joints = sample["joints_cam"][sample["joints3d_valid"]]
+    cloud = np.concatenate([joints, *(hand.verts for hand in posed.values())])
+    return cloud if len(cloud) else np.zeros((1, 3))
+
+
+def joints_xy(sample):
+    """Joints projected into the picture, {side: (21, 2) px}, house order; NaN where not annotated in this picture."""
+    pixels = np.where(sample["joints_valid"][..., None], project(sample["joints_cam"], sample["K"]), np.nan)
+    return {mesh.side_name(sample, hand): pixels[hand] for hand in range(len(pixels))}
+
+
+def canvas(sample, posed, state):
+    """The picture with the mesh overlay and the part mask that ``state`` asks for, uint8 (h, w, 3)."""
+    picture = sample["image"]
+    if state.mesh and posed:
+        picture = render.overlay(picture, [render_mesh(hand) for hand in posed.values()], sample["K"])
+    if state.parts and sample["part_mask_valid"]:
+        mask = sample["part_mask"]
+        tinted = (1 - PART_OPACITY) * picture + PART_OPACITY * palette.PARTS[mask]
+        picture = np.where((mask > 0)[..., None], tinted.round(), picture).astype(np.uint8)
+    return picture
+
+
+def render_mesh(hand):
+    """A hand in its side's colour, wrist closed, as ``render`` takes it."""
+    return render.Mesh(*render.seal(hand.verts, hand.faces), colours=palette.rgb(palette.SIDE[hand.side]) / 255)
+
+
+def caption(pack, sample, posed, layers, state):
+    """What the frame is, and what it has not: no picture is silently less than it was asked to be."""
+    row = pack.index.iloc[state.frame]
+    facts = [f"{state.frame + 1} of {len(pack)}: {row['key']}", f"{row['hands']}"]
+    if not posed:
+        facts.append("no MANO fit: skeleton only")
+    elif any(layers[side].is_free for side in posed):
+        facts.append("mesh: free hand")
+    if state.parts and not sample["part_mask_valid"]:
+        facts.append("no part mask")
+    return " · ".join(facts)
+
+
+def figure(pack, layers, state):
+    """The figure of a state. layers: {"right": layer, "left": layer} of ``bodies.load``."""
+    content = _content(pack, layers, state)
+    result = make_subplots(
+        1, 2, specs=[[{"type": "xy"}, {"type": "scene"}]], column_widths=[0.5, 0.5], horizontal_spacing=0.01
+    )
+    for name, (make, column) in _TRACES.items():
+        result.add_trace(make(**content[name]), 1, column)
+    for axis, extra in (("xaxis", {}), ("yaxis", {"scaleanchor": "x"})):
+        result.layout[axis].update(visible=False, constrain="domain", range=content["axes"][axis], **extra)
+    result.update_layout(
+        scene=mesh.scene(content["scene"], distance=1.7), title=content["title"], height=520, showlegend=False,
+        uirevision="keep", margin=dict(l=0, r=0, t=40, b=0), paper_bgcolor="white", plot_bgcolor="white",
+        font=dict(color=palette.INK),
+    )  # fmt: skip
+    return result
+
+
+def update(shown, pack, layers, state):
+    """Bring ``shown`` (made by ``figure``) to ``state`` in one message."""
+    content = _content(pack, layers, state)
+    with shown.batch_update():
+        for trace, name in zip(shown.data, _TRACES, strict=True):
+            mesh.change(trace, content[name])
+        for axis, limits in content["axes"].items():
+            shown.layout[axis].range = limits
+        for axis, limits in content["scene"].items():
+            shown.layout.scene[f"{axis}axis"].range = limits
+        shown.layout.title.text = content["title"]["text"]
+
+
+def _content(pack, layers, state):
+    """Everything of a figure that depends on the state: {trace: its properties}, title and axis limits."""
+    sample = pack[state.frame]
+    posed = hands(sample, layers)
+    picture = canvas(sample, posed, state)
+    h, w = picture.shape[:2]
+    content = {
+        "picture": dict(source=_data_uri(picture)),
+        "box": dict(_box(sample["bbox"]), visible=state.box),
+        "title": dict(text=caption(pack, sample, posed, layers, state), font=dict(size=13), x=0.01, y=0.97),
+        "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
+        "scene": mesh.limits(cloud(sample, posed)),
+    }
+    loose = skeletons(sample, posed)
+    flat = joints_xy(sample)
+    for side in mesh.SIDES:
+        pixels = flat.get(side, np.full((21, 2), np.nan))
+        content[f"joints {side}"] = dict(_path(pixels), visible=state.joints and bool(np.isfinite(pixels).any()))
+        content[f"mesh {side}"] = _mesh_values(posed.get(side))
+        joints = loose.get(side, np.full((21, 3), np.nan))
+        content[f"skeleton {side}"] = dict(mesh.skeleton_values(joints), visible=side in loose)
+    return content
+
+
+def _data_uri(picture):
+    ok, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    if not ok:
+        raise ValueError(f"a picture of shape {picture.shape} cannot be encoded")
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+
+
+def _box(bbox):
+    x, y, w, h = np.asarray(bbox, float)
+    return dict(x=np.array([x, x + w, x + w, x, x]), y=np.array([y, y, y + h, y + h, y]))
+
+
+def _path(joints):
+    """(21, 2) px -> points of one line that visits every finger from the wrist."""
+    x, y = mesh.along_fingers(joints)
+    return dict(x=x, y=y)
+
+
+def _mesh_values(hand):
+    shown = _NOTHING if hand is None else hand
+    return dict(mesh.mesh_values(shown), **mesh.coloured(shown, "skin"), visible=hand is not None)
+
+
+def _picture(**values):
+    return go.Image(values, hoverinfo="skip")
+
+
+def _outline(**values):
+    return go.Scatter(values, mode="lines", line=dict(color=palette.BOX, width=2), hoverinfo="skip")
+
+
+def _bones(side, **values):
+    """2D joints and bones. A plain line has one colour, so the fingers' colours are the markers'."""
+    return go.Scatter(
+        values, mode="lines+markers", line=dict(color="rgba(255,255,255,0.75)", width=1.6), connectgaps=False,
+        marker=dict(color=mesh.path_colours(side), size=6, line=dict(color=palette.INK, width=0.5)),
+        text=mesh.path_names(side),
+        hovertemplate="%{text}<br>%{x:.1f}, %{y:.1f} px<extra></extra>",
+    )  # fmt: skip
+
+
+_TRACES = {
+    "picture": (_picture, 1),
+    "box": (_outline, 1),
+    **{f"joints {side}": (functools.partial(_bones, side), 1) for side in mesh.SIDES},
+    **{f"mesh {side}": (mesh.solid_mesh, 2) for side in mesh.SIDES},
+    **{f"skeleton {side}": (functools.partial(mesh.skeleton, side), 2) for side in mesh.SIDES},
+}

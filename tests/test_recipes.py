@@ -1,0 +1,92 @@
+"""Recipes: published values, overrides, and errors that name the right setting."""
+
+import pytest
+
+from handlib import recipes
+from handlib.files import InputError
+from handlib.verify.reference import shipped
+
+
+def test_digit_has_the_published_values():
+    recipe = recipes.read("digit_interhand")
+    published = shipped("interhand").json("training.json")["digit"]
+    command, schedule = published["command_line"], published["schedule"]
+    assert recipe.batch == command["batch_size"] and recipe.per_device_batch == command["iter_batch"]
+    assert recipe.epochs == command["max_epoch"] and recipe.validate_every == command["eval_every_epoch"]
+    assert recipe.precision == f"{command['precision']}-mixed"
+    assert recipe.optimizer == published["optimizer"]["name"].lower() and recipe.lr == published["optimizer"]["lr"]
+    assert list(recipe.milestones) == schedule["milestones"] and recipe.gamma == schedule["gamma"]
+    assert {"shuffle": recipe.shuffle, "drop_last": recipe.drop_last} == published["loader"]["train"]
+    assert recipe.seed == published["defaults"]["seed"] and recipe.workers == published["defaults"]["num_workers"]
+    assert recipe.monitor in published["checkpoints"] and recipe.backbone is None
+    assert recipe.accumulation() == 2
+
+
+def test_digit_has_the_published_augmentation():
+    drawn = recipes.read("digit_interhand").augmentation
+    published = shipped("interhand").json("training.json")["digit"]["augmentation"]
+    assert drawn == {
+        "shift": published["translation_fraction_of_box"],
+        "scale": published["scale_factor"],
+        "rotation_degrees": published["rotation_degrees"],
+        "rotation_chance": published["rotation_probability"],
+        "mirror_chance": published["flip_probability"],
+        "colour": published["colour_factor"],
+    }
+
+
+def test_learning_rate_is_a_function_of_the_epoch():
+    recipe = recipes.read("digit_interhand", milestones=[2, 4])
+    assert [recipe.learning_rate(epoch) for epoch in range(6)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])
+
+
+def test_batch_is_shared_among_devices():
+    recipe = recipes.read("digit_interhand")
+    assert [recipe.accumulation(devices) for devices in (1, 2)] == [2, 1]
+    assert recipes.read("digit_interhand", per_device_batch=8).accumulation(4) == 2
+    with pytest.raises(InputError, match="not a multiple of per_device_batch 32 x 3"):
+        recipe.accumulation(3)
+
+
+def test_overrides_replace_and_augmentation_merges():
+    recipe = recipes.read("digit_interhand", epochs=2, lr=1, augmentation={"mirror_chance": 0.0})
+    assert (recipe.epochs, recipe.lr, recipe.batch) == (2, 1.0, 64)
+    assert recipe.augmentation["mirror_chance"] == 0.0 and recipe.augmentation["shift"] == 0.15
+    assert recipes.read(recipe, augmentation=None).augmentation is None
+
+
+@pytest.mark.parametrize(
+    "overrides, field, hint",
+    [
+        ({"epoch": 2}, "epoch", "did you mean 'epochs'"),
+        ({"learning_rate": 1.0}, "learning_rate", "known: "),
+        ({"augmentation": {"mirror": 0}}, "mirror", "did you mean 'mirror_chance'"),
+        ({"epochs": "2"}, "epochs", "must be int"),
+        ({"epochs": True}, "epochs", "must be int"),
+        ({"lr": None}, "lr", "must be float"),
+        ({"batch": 0}, "batch", "must be positive"),
+    ],
+)
+def test_wrong_overrides_name_the_right_one(overrides, field, hint):
+    with pytest.raises(InputError, match=hint) as error:
+        recipes.read("digit_interhand", **overrides)
+    assert error.value.field == field
+
+
+def test_wrong_recipes_are_refused(tmp_path):
+    with pytest.raises(InputError, match="use one of digit_interhand"):
+        recipes.read("digit")
+    with pytest.raises(InputError, match="does not exist"):
+        recipes.read(tmp_path / "mine.yaml")
+    broken = tmp_path / "mine.yaml"
+    for text, problem in [("a: [", "not YAML"), ("7", "no settings"), ("lrr: 1", "'lr'"), ("lr: 1.0", "is missing")]:
+        broken.write_text(text)
+        with pytest.raises(InputError, match=problem):
+            recipes.read(broken)
+
+
+def test_every_recipe_reads_from_its_own_file(tmp_path):
+    for name in recipes.names():
+        copy = tmp_path / f"{name}.yaml"
+        copy.write_text((recipes.FOLDER / f"{name}.yaml").read_text())
+        assert recipes.read(copy) == recipes.read(name)
