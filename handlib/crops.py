@@ -123,9 +123,9 @@ def hand_pair(sample, augmentation=None, root_depth="gt", input=geometry.HandPai
     targets["segm_valid"] = np.float32(sample["part_mask_valid"])
     meta = {
         "inv_trans": inv_trans,
-        "K": np.array(sample["K"]),
-        "root_depth": np.array(depths),
-        "joints_cam": np.array(sample["joints_cam"]),
+        "K": sample["K"],
+        "root_depth": depths,
+        "joints_cam": sample["joints_cam"],
         "joints_valid": wrist_rule(sample["joints_valid"]),
         "bbox": box,
         "index": sample.get("index", -1),
@@ -191,7 +191,7 @@ def _joint_targets(sample, mirror, trans, width, spec):
         pixels[..., 0] = width - pixels[..., 0] - 1
         joints, valid, hands = joints[::-1], valid[::-1], hands[::-1]
     pixels = geometry.apply_affine(pixels, trans)
-    valid = valid & (pixels >= 0).all(-1) & (pixels < np.array(spec.size)).all(-1)
+    valid = valid & ((pixels >= 0) & (pixels < spec.size)).all(-1)
     roots = joints[:, 0, 2]
     coord = geometry.encode_25d(pixels, joints[..., 2] - roots[:, None], spec)
     relative = geometry.encode_depth(roots[1] - roots[0], spec.root_range, spec.heatmap)

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and errors that say which file, which field and how to mend it."""
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
@@ -36,13 +37,21 @@ def write_atomic(path):
     try:
         yield temporary
         if temporary.is_dir():
+            for inside in temporary.rglob("*"):
+                _to_disk(inside)
             _replace_folder(temporary, path, Path(handle))
         else:
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            _to_disk(temporary)
             os.replace(temporary, path)
     finally:
         shutil.rmtree(handle, ignore_errors=True)
+
+
+def _to_disk(path):
+    """A rename may reach the disk before the bytes do: a power cut would leave an empty file under the final name."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
 
 
 def _replace_folder(new, path, scratch):
@@ -95,6 +104,15 @@ def require(path, mend):
         nearest = next((parent for parent in path.parents if parent.exists()), Path("/"))
         raise InputError(path, f"does not exist (its path exists up to {nearest})", mend)
     return path
+
+
+def require_known(given, known, source, what="setting"):
+    """InputError for the first name of ``given`` that is not in ``known``; it names the nearest and lists all."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            meant = f"did you mean '{near[0]}'? " if near else ""
+            raise InputError(source, f"there is no such {what}", f"{meant}known: {', '.join(known)}", field=name)
 
 
 def sha256(path):

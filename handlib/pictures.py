@@ -1,5 +1,10 @@
-"""Encoded pictures: decode, encode, and tell whole ones from cut ones."""
+"""Encoded pictures: decode, encode, and tell whole ones from cut ones.
 
+Importing this also makes OpenCV safe to use on both sides of a fork: its threads do not live on in a forked child,
+and the child waits for them for ever, be it a packing worker or a data loader's. So they are ended before a fork.
+"""
+
+import os
 import re
 
 import cv2
@@ -93,3 +98,19 @@ def _jpeg_ends(data):
         if data[at : at + 2] == b"\xff\xd9":
             return True
     return False
+
+
+_threads = 1
+
+
+def _end_threads():
+    global _threads
+    _threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+
+
+def _restore_threads():
+    cv2.setNumThreads(_threads)
+
+
+os.register_at_fork(before=_end_threads, after_in_parent=_restore_threads)

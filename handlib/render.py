@@ -1,19 +1,18 @@
 """Pictures of meshes on the CPU, by embree ray casting: part masks, depth, normals, shaded overlays.
 
-Camera frame: x right, y down, z forward, metres. ``K`` is a 3 x 3 pinhole matrix for which pixel (0, 0) is the centre of
-the top-left pixel. ``size`` is always (height, width), as ``image.shape[:2]``.
+Camera frame: x right, y down, z forward, metres. ``K`` is a 3 x 3 pinhole matrix for which pixel (0, 0) is the
+centre of the top-left pixel. ``size`` is always (height, width), as ``image.shape[:2]``.
 A mesh is a ``Mesh`` or a plain tuple with the same first members. All meshes of a call share one depth buffer.
 """
 
+import functools
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 _NEAR = 1e-6  # a vertex nearer than this to the camera's plane (m) has no projection
-_STEP = 1e-4  # a secondary ray starts this far (m) off its surface, so that it does not hit it again
 
 
 class Mesh(NamedTuple):
@@ -31,8 +30,8 @@ class Mesh(NamedTuple):
 def seal(verts, faces):
     """Close every hole of a mesh: each boundary loop gets one more vertex, its mean, and a fan of faces around it.
 
-    A hand has one such loop, its wrist; this is how DIGIT's part masks were closed. Returns (verts, faces): the given ones
-    first, the additions behind them. Raises ValueError where the boundary is not made of simple loops.
+    A hand has one such loop, its wrist; this is how DIGIT's part masks were closed. Returns (verts, faces): the
+    given ones first, the additions behind them. Raises ValueError where the boundary is not made of simple loops.
     """
     verts, faces = np.asarray(verts), np.asarray(faces)
     loops = boundary_loops(faces)
@@ -46,8 +45,14 @@ def seal(verts, faces):
 
 def boundary_loops(faces):
     """The holes of a mesh as a list of vertex-index arrays, each in the direction in which the faces run along it."""
-    faces = np.asarray(faces)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    faces = np.ascontiguousarray(faces, np.int64)
+    return _boundary_loops(faces.tobytes())
+
+
+@functools.lru_cache(maxsize=16)  # a data set has one topology and a million meshes
+def _boundary_loops(faces):
+    faces = np.frombuffer(faces, np.int64).reshape(-1, 3)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     span = edges.max() + 1 if len(edges) else 1
     open_edges = edges[~np.isin(edges[:, 0] * span + edges[:, 1], edges[:, 1] * span + edges[:, 0])]
     following = dict(open_edges.tolist())
@@ -115,7 +120,8 @@ class Scene:
         self.mesh_of_face = np.repeat(np.arange(len(self.meshes)), counts)
         if not np.isfinite(self.verts).all():
             raise ValueError("a mesh has vertices that are NaN or infinite")
-        # Robust: a ray through an edge that two faces share hits one of them, so that no pixel inside an outline is lost.
+        # Robust: a ray through an edge that two faces share hits one of them, so that no pixel inside an outline is
+        # lost.
         self._embree = EmbreeScene(robust=True)
         if len(self.faces):  # embree takes no empty mesh
             TriangleMesh(self._embree, self.verts, self.faces)
@@ -141,8 +147,8 @@ class Scene:
 class View(NamedTuple):
     """A scene seen through a camera: N samples that show a surface.
 
-    rows, cols: the pixel that a sample lies in; share: which part of the pixel it stands for; directions (N, 3): of its ray,
-    with z = 1, so that ``hits.distance`` is the depth.
+    rows, cols: the pixel that a sample lies in; share: which part of the pixel it stands for; directions (N, 3): of
+    its ray, with z = 1, so that ``hits.distance`` is the depth.
     """
 
     rows: np.ndarray
@@ -156,7 +162,9 @@ class View(NamedTuple):
         return View(*(part[index] for part in self[:3]), self.hits.at(index), self.directions[index])
 
     def picture(self, values, size):
-        """Values (N, D) of the samples as a picture (h, w, D + 1); the last channel is the covered share, already multiplied in."""
+        """Values (N, D) of the samples as a picture (h, w, D + 1); the last channel is the covered share, already
+        multiplied in.
+        """
         values = np.concatenate([values, np.ones_like(values[:, :1])], 1) * self.share[:, None]
         pixel = self.rows * size[1] + self.cols
         return np.stack([np.bincount(pixel, part, size[0] * size[1]) for part in values.T], -1).reshape(*size, -1)
@@ -173,12 +181,15 @@ def look(scene, K, size):
 
 
 def look_closely(scene, K, size, jump=0.003):
-    """As ``look``, but with four rays in every pixel at an outline: beside nothing, or beside a depth ``jump`` m away."""
+    """As ``look``, but with four rays in every pixel at an outline: where the depth breaks by more than ``jump`` m."""
     view = look(scene, K, size)
-    depth = np.full(size, 1e3, np.float32)  # farther than anything
-    depth[view.rows, view.cols] = view.hits.distance
-    square = np.ones((3, 3), np.uint8)
-    outline = cv2.dilate(depth, square) - cv2.erode(depth, square) > jump
+    near = np.zeros(
+        (size[0] + 2, size[1] + 2), np.float32
+    )  # 1 / depth: linear across a flat face, 0 where there is nothing
+    near[view.rows + 1, view.cols + 1] = 1 / view.hits.distance
+    bend = [near[1:-1, 2:] + near[1:-1, :-2], near[2:, 1:-1] + near[:-2, 1:-1]]
+    bend = np.max([np.abs(pair - 2 * near[1:-1, 1:-1]) for pair in bend], 0)
+    outline = bend > jump * np.maximum(near[1:-1, 1:-1], near.max(initial=1e-6) / 2) ** 2
     kept = view.where(~outline[view.rows, view.cols])
     y, x = np.nonzero(outline)
     offset = np.array([[-0.25, -0.25], [-0.25, 0.25], [0.25, -0.25], [0.25, 0.25]])
@@ -191,7 +202,9 @@ def look_closely(scene, K, size, jump=0.003):
 
 
 def _cast(scene, K, x, y):
-    """Rays through pixel coordinates x and y (broadcast against each other, then flattened): Hits and directions with z = 1."""
+    """Rays through pixel coordinates x and y (broadcast against each other, then flattened): Hits and directions
+    with z = 1.
+    """
     inverse = np.linalg.inv(np.asarray(K, np.float64))
     directions = np.empty((*np.broadcast_shapes(x.shape, y.shape), 3), np.float32)
     for axis in range(3):
@@ -218,8 +231,9 @@ def _window(verts, K, size):
 def part_mask(meshes, K, size):
     """The label of the nearest surface at each pixel's centre: (h, w) uint8, 0 where there is none.
 
-    Meshes carry ``labels`` of 0..255 per face, or per vertex (the nearest corner's counts); what is labelled 0 hides what is
-    behind it and counts as background. For two hands in DIGIT's classes, see ``hand_classes``. Close the wrists first (``seal``): a ray into an open wrist would show the inside of the fingers.
+    Meshes carry ``labels`` of 0..255 per face, or per vertex (the nearest corner's counts); what is labelled 0
+    hides what is behind it and counts as background. For two hands in DIGIT's classes, a MANO layer has
+    ``part_classes``. Close the wrists first (``seal``): a ray into an open wrist would show the inside of the fingers.
     """
     scene = Scene(meshes)
     view = look(scene, K, size)
@@ -243,11 +257,6 @@ def _labels(scene, hits):
     return np.concatenate(per_corner)[hits.face, hits.weights().argmax(1)]
 
 
-def hand_classes(labels, side):
-    """Part labels 0..15 -> classes of a two-hand mask: 1..16 for the right hand (side 0), 17..32 for the left (side 1)."""
-    return np.asarray(labels) + (1 if int(side) == 0 else 17)
-
-
 def depth_map(meshes, K, size):
     """Depth z in metres of the nearest surface, (h, w) float32; infinite where there is none."""
     scene = Scene(meshes)
@@ -258,7 +267,9 @@ def depth_map(meshes, K, size):
 
 
 def normal_map(meshes, K, size):
-    """Smooth unit normals in the camera frame, (h, w, 3) float32, towards the camera negative z; zeros where nothing is."""
+    """Smooth unit normals in the camera frame, (h, w, 3) float32, towards the camera negative z; zeros where
+    nothing is.
+    """
     scene = Scene(meshes)
     view = look(scene, K, size)
     normals = np.zeros((*size, 3), np.float32)
@@ -271,12 +282,12 @@ def smooth_normals(scene):
     return vertex_normals(scene.verts, scene.faces).astype(np.float32)
 
 
-def surface_points(scene, view):
-    """Points (N, 3) that a view shows, lifted off their faces towards the camera: where secondary rays start."""
+def surface_points(scene, view, lift=1e-4):
+    """Points (N, 3) that a view shows, ``lift`` m off their faces towards the camera: where secondary rays start."""
     a, b, c = (scene.verts[scene.faces[view.hits.face, i]] for i in range(3))
     across = _unit(np.cross(b - a, c - a))
     across *= -np.sign((across * view.directions).sum(1, keepdims=True))
-    return view.directions * view.hits.distance[:, None] + _STEP * across
+    return view.directions * view.hits.distance[:, None] + lift * across
 
 
 def _even_sphere(count):
@@ -301,7 +312,9 @@ def openness(scene, points, normals, rng, rays=4, reach=0.06):
 
 
 def visibility(scene, points, light, spread, rng, rays=2, reach=2.0):
-    """Share (N,) of a distant round light seen from each point; unit ``light`` (3,), ``spread``: its radius in rad, small."""
+    """Share (N,) of a distant round light seen from each point; unit ``light`` (3,), ``spread``: its radius in rad,
+    small.
+    """
     light = np.asarray(light, np.float32)
     across = _unit(np.cross(light, np.eye(3, dtype=np.float32)[np.abs(light).argmin()]))
     up = np.cross(light, across)
@@ -324,7 +337,7 @@ def shade(meshes, K, size, rays=6, shadows=True):
     view = look_closely(scene, K, size)
     normals = _unit(scene.blend(smooth_normals(scene), view.hits))
     normals *= -np.sign((normals * view.directions).sum(1, keepdims=True))
-    points = surface_points(scene, view)
+    points = surface_points(scene, view, lift=1e-3)  # coarse faces shade themselves where they turn from the light
     key = _unit(np.array([-0.5, -0.75, -0.8], np.float32))
     lit = np.clip(normals @ key, 0, 1)
     sky = 0.75 - 0.25 * normals[:, 1]

@@ -6,14 +6,13 @@ adds the executed notebook and its HTML report.
 
 import ast
 import datetime
-import difflib
 import importlib.metadata
 import os
 import platform
 import subprocess
 from pathlib import Path
 
-from handlib.files import InputError, read_json, require, write_atomic, write_json
+from handlib.files import InputError, read_json, require, require_known, write_atomic, write_json
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
@@ -167,14 +166,9 @@ def checked(notebook, given):
 
     Raises InputError for an unknown name (naming the nearest right one) or a value of another type.
     """
-    defaults, values = parameters(notebook), {}
-    for name, value in given.items():
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
-            mend = (f"did you mean '{near[0]}'? " if near else "") + f"its parameters are: {', '.join(defaults)}"
-            raise InputError(notebook, "has no such parameter", mend, field=name)
-        values[name] = _as_type_of(defaults[name], value, notebook, name)
-    return values
+    defaults = parameters(notebook)
+    require_known(given, defaults, notebook, "parameter")
+    return {name: _as_type_of(defaults[name], value, notebook, name) for name, value in given.items()}
 
 
 def _as_type_of(default, value, notebook, name):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -71,3 +74,23 @@ def test_a_thumbnail_does_not_end_the_picture():
 def test_no_picture(data):
     with pytest.raises(pictures.BrokenPicture):
         pictures.decode(data)
+
+
+FORK = """
+import os, sys, cv2, numpy as np
+from handlib import pictures
+cv2.setNumThreads(4)
+picture = np.zeros((2000, 2000, 3), np.uint8)
+cv2.GaussianBlur(picture, (0, 0), 3)  # starts OpenCV's threads
+child = os.fork()
+if child == 0:
+    cv2.GaussianBlur(picture, (0, 0), 3)
+    cv2.setNumThreads(1)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert cv2.getNumThreads() == 4
+"""
+
+
+def test_opencv_works_on_both_sides_of_a_fork():
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)

@@ -225,6 +225,20 @@ def test_a_missing_state_is_named(tmp_path):
         fit(tmp_path)
 
 
+def test_a_cut_state_is_named(tmp_path):
+    state = fit(tmp_path, epochs=1).last / checkpoints.STATE
+    state.write_bytes(state.read_bytes()[:500])
+    with pytest.raises(InputError, match="not the state of a training"):
+        fit(tmp_path)
+
+
+def test_a_network_in_eval_mode_is_trained_in_train_mode(tmp_path):
+    plain = fit(tmp_path / "plain", epochs=1)
+    net = toy.Net(0.3).eval()
+    loaded = training.fit(toy.recipe(epochs=1), toy.Pack(), tmp_path / "loaded", net=net, accelerator="cpu")
+    assert same(weights(plain), weights(loaded))
+
+
 @pytest.mark.parametrize(
     "overrides, hint",
     [

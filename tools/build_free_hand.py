@@ -67,7 +67,7 @@ def build(people=240, seed=0):
         "tip_ids": np.array([TIP_PLACES[name][0] for name in TIP_ORDER], np.int64),
         "demo_poses_rotvec": np.stack([axes.pose(a) for a in angles]).astype(np.float32),
         "demo_pose_names": np.array(names),
-        "albedo": albedo(normals, nails).astype(np.float16),
+        "albedo": albedo(mean, normals, nails, joints, tips).astype(np.float16),
     }
 
 
@@ -150,13 +150,16 @@ def _thumb_nail(normals, nails, weights):
     return direction / np.linalg.norm(direction)
 
 
-def albedo(normals, nails):
-    """Skin colour (V, 3), linear 0..1, to be multiplied with a skin tone: lighter palm, pale pink nails."""
-    up = normals[:, 1:2]
-    palm = np.clip(0.5 - 0.8 * up, 0, 1)
-    skin = (1 - palm) * np.array([0.80, 0.58, 0.47]) + palm * np.array([0.90, 0.69, 0.59])
+def albedo(verts, normals, nails, joints, tips):
+    """Colour of each vertex (V, 3), linear 0..1: a light palm, a darker back, redder knuckles and tips, pale nails."""
+    palm = np.clip(0.5 - 0.9 * normals[:, 1:2], 0, 1)
+    skin = palm * np.array([0.74, 0.47, 0.36]) + (1 - palm) * np.array([0.62, 0.35, 0.24])
+    back = np.clip(normals @ rig.Y, 0, 1)
+    red = sum(back * np.exp(-np.sum((verts - j) ** 2, 1) / (2 * 0.009**2)) for j in joints[1:13])
+    red += sum(np.exp(-np.sum((verts - t) ** 2, 1) / (2 * 0.008**2)) for t in tips)
+    skin = skin * (1 - np.clip(red, 0, 1)[:, None] * np.array([0.0, 0.10, 0.10]))
     nails = np.clip(nails, 0, 1)[:, None]
-    return (1 - nails) * skin + nails * np.array([0.94, 0.76, 0.71])
+    return (1 - nails) * skin + nails * np.array([0.80, 0.52, 0.44])
 
 
 def main():

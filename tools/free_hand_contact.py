@@ -4,11 +4,12 @@ The hand is taken as capsules (a segment with a radius per bone, four for the pa
 """
 
 import numpy as np
-from free_hand_rig import FINGERS, PARENTS
+from free_hand_rig import FINGERS, PARENTS, unit
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-STRAY = np.radians(14)  # an angle that strays this much from its description costs as much as
+# An angle that strays this much (degrees) from its description; a closed finger keeps closed, the thumb goes round it:
+STRAY, STRAY_CLOSED, STRAY_THUMB = 14.0, 4.0, 25.0  # costs as much as
 PIERCE = 0.0002  # m of one capsule inside another, or
 MISS = 0.0012  # m between points that should touch
 PALM_PAD = 0.0012  # m: the palm swells between its bones
@@ -27,7 +28,8 @@ class Body:
             for k in range(3):
                 self._capsule(1 + 3 * f + k, chain[k], chain[k + 1], verts[label == 1 + 3 * f + k], tip=k == 2)
         for j in (1, 4, 7, 10):
-            near = verts[(label == 0) & (np.abs(verts[:, 2] - joints[j, 2]) < 0.010) & (verts[:, 0] < joints[0, 0] - 0.03)]
+            beside = np.abs(verts[:, 2] - joints[j, 2]) < 0.010
+            near = verts[(label == 0) & beside & (verts[:, 0] < joints[0, 0] - 0.03)]
             self._capsule(0, joints[0] + 0.4 * (joints[j] - joints[0]), joints[j], near, tip=False)
             self.radius[-1] += PALM_PAD
         self.bone, self.ends, self.radius = np.array(self.bone), np.array(self.ends), np.array(self.radius)
@@ -40,7 +42,7 @@ class Body:
         t = np.clip((skin - a) @ (b - a) / np.sum((b - a) ** 2), 0, 1)
         radius = float(np.median(np.linalg.norm(skin - a - t[:, None] * (b - a), axis=1)))
         if tip:
-            b = b - radius * (b - a) / np.linalg.norm(b - a)
+            b = b - radius * unit(b - a)
         self.bone.append(bone)
         self.ends.append((a, b))
         self.radius.append(radius)
@@ -61,29 +63,33 @@ class Body:
         return np.array(pairs).T
 
     def _points(self, verts, normals, tips, flexes):
+        """Skin points by name: (bone, place, normal).
+
+        The middle of each bone is <finger>_<first|mid|end>_<palm|back|side>, side towards the thumb; then <finger>_tip,
+        and <finger>_root, the palm below the knuckle.
+        """
         out = {}
-        for f, name in enumerate(FINGERS):
-            chain = np.vstack([self.joints[1 + 3 * f : 4 + 3 * f], tips[f]])
-            flex = flexes[3 * f]
-            for k, (part, share) in enumerate((("first", 0.5), ("mid", 0.5), ("pad", 0.62))):
-                along = chain[k + 1] - chain[k]
-                back = np.cross(flex, -along / np.linalg.norm(along))
-                at, radius = chain[k] + share * along, self.radius[3 * f + k]
-                sides = {"back": back, "palm": -back, "side": flex}
-                for side, direction in sides.items():
-                    v = int(np.argmin(np.linalg.norm(verts - at - radius * direction, axis=1)))
-                    key = {"pad": {"palm": f"{name}_pad", "back": f"{name}_nail", "side": f"{name}_end_side"}}.get(part, {})
-                    out[key.get(side, f"{name}_{part}_{side}")] = (1 + 3 * f + k, verts[v], normals[v])
-            v = int(np.argmin(np.linalg.norm(verts - tips[f], axis=1)))
-            out[f"{name}_tip"] = (3 + 3 * f, verts[v], normals[v])
-            root = chain[0] + self.radius[3 * f] * np.cross(flex, chain[1] - chain[0]) / np.linalg.norm(chain[1] - chain[0])
-            v = int(np.argmin(np.linalg.norm(verts - root, axis=1)))
-            out[f"{name}_root"] = (0, verts[v], normals[v])
+
+        def add(name, bone, place):
+            v = int(np.argmin(np.linalg.norm(verts - place, axis=1)))
+            out[name] = (bone, verts[v], normals[v])
+
+        for f, finger in enumerate(FINGERS):
+            first = 1 + 3 * f
+            chain, flex = np.vstack([self.joints[first : first + 3], tips[f]]), flexes[3 * f]
+            for k, (part, share) in enumerate((("first", 0.5), ("mid", 0.5), ("end", 0.62))):
+                along, radius = chain[k + 1] - chain[k], self.radius[3 * f + k]
+                back = np.cross(unit(along), flex)
+                for side, direction in (("back", back), ("palm", -back), ("side", flex)):
+                    add(f"{finger}_{part}_{side}", first + k, chain[k] + share * along + radius * direction)
+            add(f"{finger}_tip", first + 2, tips[f])
+            add(f"{finger}_root", 0, chain[0] - self.radius[3 * f] * np.cross(unit(chain[1] - chain[0]), flex))
         return out
 
     def move(self, angles):
         """World rotations (16, 3, 3) and joints (16, 3) for 21 angles in degrees."""
-        local = np.concatenate([np.eye(3)[None], Rotation.from_rotvec(self.axes.pose(angles).reshape(15, 3)).as_matrix()])
+        turns = Rotation.from_rotvec(self.axes.pose(angles).reshape(15, 3)).as_matrix()
+        local = np.concatenate([np.eye(3)[None], turns])
         world, place = local.copy(), self.joints.copy()
         for j in range(1, 16):
             parent = PARENTS[j]
@@ -93,7 +99,8 @@ class Body:
 
     def _gaps(self, world, place):
         """Free distance between the capsules of every pair; negative: overlap."""
-        ends = np.einsum("cij,cej->cei", world[self.bone], self.ends - self.joints[self.bone][:, None]) + place[self.bone][:, None]
+        rest = self.ends - self.joints[self.bone][:, None]
+        ends = np.einsum("cij,cej->cei", world[self.bone], rest) + place[self.bone][:, None]
         i, j = self.pairs
         return _segments(ends[i, 0], ends[i, 1], ends[j, 0], ends[j, 1]) - self.radius[i] - self.radius[j]
 
@@ -102,12 +109,14 @@ class Body:
         return place[bone] + world[bone] @ (point - self.joints[bone]), world[bone] @ normal
 
     def settle(self, angles, touches, low, high):
-        """Angles (21,) nearest to the described ones with the touches [(point, point, gap in m)] and without piercing."""
+        """Angles (21,) near the described ones that make the touches [(point, point, gap in m)] and pierce nothing."""
         angles = np.clip(angles, low + 1e-6, high - 1e-6)
+        closed = np.repeat(angles[[2, 6, 10, 14]] > 80, 4)
+        stray = np.concatenate([np.where(closed, STRAY_CLOSED, STRAY), np.full(5, STRAY_THUMB)])
 
         def misfit(trial):
             world, place = self.move(trial)
-            parts = [np.radians(trial - angles) / STRAY, np.maximum(-self._gaps(world, place) - self.allowed, 0) / PIERCE]
+            parts = [(trial - angles) / stray, np.maximum(-self._gaps(world, place) - self.allowed, 0) / PIERCE]
             for first, second, gap in touches:
                 (a, na), (b, nb) = self._point(first, world, place), self._point(second, world, place)
                 parts += [(a + gap * na - b) / MISS, 0.7 * (na + nb)]

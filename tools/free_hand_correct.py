@@ -1,12 +1,12 @@
 """Pose correctives: what linear blend skinning loses at a bend, given back through MANO's `posedirs`.
 
 Blending two rotated copies of the skin pulls it towards the joint (the 'collapsing elbow'). Turning the skin by its
-share of the bend keeps it at its distance from the joint instead; the difference, taken back to the rest pose, is fitted
-linearly to the entries of (R - I) of that joint, as MANO and SMPL do. Real knuckles stand out when bent: that is added.
+share of the bend keeps it at its distance from the joint instead; the difference, taken back to the rest pose, is
+fitted linearly to the entries of (R - I) of that joint, as MANO and SMPL do. Real knuckles stand out when bent: added.
 """
 
 import numpy as np
-from free_hand_rig import PARENTS, Y
+from free_hand_rig import PARENTS, Y, unit
 from scipy.spatial.transform import Rotation
 
 KNUCKLE_BUMP = (0.0022, 0.0010, 0.0004)  # m at a bend of 90 degrees: knuckle, middle joint, end joint
@@ -32,7 +32,8 @@ def posedirs(verts, normals, joints, weights, flexes):
         share = past[moving]
         kept = np.stack([Rotation.from_rotvec(share[:, None] * t).apply(arm) for t in turns.as_rotvec()])
         blend = (1 - share)[None, :, None, None] * np.eye(3) + share[None, :, None, None] * rotations[:, None]
-        back = np.cross(flexes[j - 1], _unit(joints[j] - joints[j + 1 if kind < 2 else j - 1]) * (1 if kind < 2 else -1))
+        bone = unit(joints[j + 1] - joints[j] if kind < 2 else joints[j] - joints[j - 1])
+        back = np.cross(bone, flexes[j - 1])
         lost = np.linalg.solve(blend, kept[..., None])[..., 0] - arm
         lost *= _trusted(arm, back, np.cross(back, flexes[j - 1]), kind)[None, :, None]
         lost += _bump(arm, normals[moving], back, flexes[j - 1], turns, kind) * (j < 13)
@@ -70,7 +71,3 @@ def _bump(arm, normals, back, flex, turns, kind):
     bend = np.maximum(turns.as_rotvec() @ flex, 0)
     height = KNUCKLE_BUMP[kind] * (1 - np.cos(bend))
     return height[:, None, None] * (reach * np.clip(normals @ back, 0, 1))[None, :, None] * normals[None]
-
-
-def _unit(v):
-    return v / np.linalg.norm(v)

@@ -1,7 +1,7 @@
 """Poses of the free hand: anatomical angles, named demo poses, and the pose space (mean and 45 components)."""
 
 import numpy as np
-from free_hand_rig import FINGERS, Y
+from free_hand_rig import Y, unit
 from scipy.spatial.transform import Rotation
 
 # (knuckle flexion, spread towards the thumb, middle joint, end joint) in degrees: least and greatest.
@@ -18,14 +18,13 @@ class Axes:
     """Bending axes of the flat hand, from its joints (16, 3) and the outward normal of the thumb's nail."""
 
     def __init__(self, joints, thumb_nail):
-        along = _unit(joints[2::3] - joints[1::3])  # first bone of each finger
-        self.flex = np.cross(Y, along[:4])
-        self.flex = _unit(self.flex)
+        along = unit(joints[2::3] - joints[1::3])  # first bone of each finger
+        self.flex = unit(np.cross(Y, along[:4]))
         self.thumb = {
-            "lift": _unit(np.cross(along[4], -Y)),
+            "lift": unit(np.cross(along[4], -Y)),
             "across": -Y,
             "twist": along[4],
-            "bend": _unit(np.cross(thumb_nail, along[4])),
+            "bend": unit(np.cross(thumb_nail, along[4])),
         }
 
     def flexes(self):
@@ -33,9 +32,13 @@ class Axes:
         return np.repeat(np.vstack([self.flex, self.thumb["bend"]]), 3, axis=0)
 
     def pose(self, angles):
-        """Axis-angle (45,) relative to the flat hand, in MANO's joint order, from 21 angles in degrees: knuckle, spread,
-        middle, end of index, middle, ring and little finger; lift, across, twist, middle, end of the thumb."""
-        index, middle, ring, pinky, (lift, across, twist, bend, end) = np.split(np.asarray(angles, float), [4, 8, 12, 16])
+        """Axis-angle (45,) relative to the flat hand, in MANO's joint order, from 21 angles in degrees.
+
+        The angles are knuckle, spread, middle and end of the index, middle, ring and little finger, then lift, across,
+        twist, middle and end of the thumb.
+        """
+        index, middle, ring, pinky, thumb = np.split(np.asarray(angles, float), [4, 8, 12, 16])
+        lift, across, twist, bend, end = thumb
         turns = []
         for flex, (knuckle, spread, second, third) in zip(self.flex, (index, middle, pinky, ring), strict=True):
             turns += [_turn(Y, spread) * _turn(flex, knuckle), _turn(flex, second), _turn(flex, third)]
@@ -46,13 +49,13 @@ class Axes:
 
 
 STRAIGHT = (0, 0, 0, 0)
-CURLED = (86, 0, 102, 66)
+CURLED = (82, 0, 100, 62)
 DEMO = {  # name: index, middle, ring, pinky (knuckle, spread, middle, end), thumb (lift, across, twist, middle, end)
     "flat": (STRAIGHT, STRAIGHT, STRAIGHT, STRAIGHT, (0, 0, 0, 0, 0)),
     "relaxed": ((18, 0, 25, 12), (24, 0, 30, 14), (28, 0, 32, 15), (30, 0, 30, 14), (14, 12, 10, 10, 12)),
     "spread": ((-8, 11, 0, 0), (-6, 1, 0, 0), (-6, -9, 0, 0), (-6, -15, 0, 0), (-5, -15, -5, -5, -8)),
     "closed": ((0, -4, 2, 0), (0, 0, 2, 0), (0, 5, 2, 0), (2, 11, 4, 2), (4, 20, 0, 5, 5)),
-    "fist": (CURLED, CURLED, CURLED, CURLED, (24, 30, 24, 35, 40)),
+    "fist": ((82, -3, 96, 45), (84, 0, 98, 64), (84, 0, 98, 64), (84, 0, 98, 64), (44, -12, 0, 30, 70)),
     "thumbs_up": (CURLED, CURLED, CURLED, CURLED, (-5, -12, 0, -5, -10)),
     "point": ((2, 0, 4, 2), CURLED, CURLED, CURLED, (24, 30, 24, 35, 40)),
     "victory": ((0, 9, 3, 2), (0, -6, 3, 2), CURLED, CURLED, (26, 40, 30, 35, 40)),
@@ -81,19 +84,19 @@ DEMO = {  # name: index, middle, ring, pinky (knuckle, spread, middle, end), thu
 
 
 TOUCH = {  # skin points that meet, and the gap between them (m)
-    "fist": [("thumb_pad", "index_mid_back", 0)],
-    "point": [("thumb_pad", "middle_mid_back", 0)],
-    "victory": [("thumb_pad", "ring_mid_back", 0)],
-    "horns": [("thumb_pad", "middle_mid_back", 0)],
-    "four": [("thumb_pad", "ring_root", 0.003)],
-    "three": [("thumb_pad", "pinky_nail", 0)],
-    "pinch": [("thumb_pad", "index_pad", 0)],
+    "fist": [("thumb_tip", "middle_mid_back", 0.005)],
+    "point": [("thumb_end_palm", "middle_mid_back", 0)],
+    "victory": [("thumb_end_palm", "ring_mid_back", 0)],
+    "horns": [("thumb_end_palm", "middle_mid_back", 0)],
+    "four": [("thumb_end_palm", "ring_root", 0.003)],
+    "three": [("thumb_end_palm", "pinky_end_back", 0)],
+    "pinch": [("thumb_end_palm", "index_end_palm", 0)],
     "ok": [("thumb_tip", "index_tip", 0)],
-    "hold_pen": [("thumb_pad", "index_pad", 0.008), ("thumb_pad", "middle_end_side", 0.008)],
-    "key_grip": [("thumb_pad", "index_mid_side", 0)],
-    "touch_middle": [("thumb_pad", "middle_pad", 0.0015)],
-    "touch_ring": [("thumb_pad", "ring_pad", 0)],
-    "touch_little": [("thumb_pad", "pinky_pad", 0)],
+    "hold_pen": [("thumb_end_palm", "index_end_palm", 0.008), ("thumb_end_palm", "middle_end_side", 0.008)],
+    "key_grip": [("thumb_end_palm", "index_mid_side", 0)],
+    "touch_middle": [("thumb_end_palm", "middle_end_palm", 0.003)],
+    "touch_ring": [("thumb_end_palm", "ring_end_palm", 0)],
+    "touch_little": [("thumb_end_palm", "pinky_end_palm", 0)],
 }
 
 
@@ -121,7 +124,3 @@ def pose_space(axes, angles, count, seed):
 
 def _turn(axis, degrees):
     return Rotation.from_rotvec(np.radians(degrees) * axis)
-
-
-def _unit(v):
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)

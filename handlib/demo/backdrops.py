@@ -8,7 +8,9 @@ _COARSE = 4  # what is out of focus is drawn at this fraction of the picture's s
 
 
 def draw(kind, size, palette, seed):
-    """One backdrop of the given kind; ``palette`` (P, 3) linear RGB is what the pictures of one place have in common."""
+    """One backdrop of the given kind; ``palette`` (P, 3) linear RGB is what the pictures of one place have in
+    common.
+    """
     rng = np.random.default_rng(seed)
     return {"studio": _studio, "paper": _paper, "room": _room}[kind](size, np.asarray(palette, np.float32), rng)
 

@@ -29,9 +29,11 @@ class _Solid:
 
 
 def apart(right, left, direction, faces):
-    """The smallest distance (m) along ``direction`` at which ``left`` (V, 3), coming from afar, does not yet touch ``right``.
+    """The smallest distance (m) along ``direction`` at which ``left`` (V, 3), coming from afar, does not yet touch
+    ``right``.
 
-    faces: the right hand's; the left hand's are the same, rewound. Touching is less than a millimetre of one within the other.
+    faces: the right hand's; the left hand's are the same, rewound. Touching is less than a millimetre of one within
+    the other.
     """
     solids = _Solid(right, faces), _Solid(left, np.asarray(faces)[:, ::-1])
 

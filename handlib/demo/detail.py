@@ -6,19 +6,26 @@ import numpy as np
 from handlib.demo.noise import Noise
 
 _PALM_MAP = (0.00025, 512, np.array([0.02, 0.0]))  # m per pixel, pixels, centre (x, z) of the map of palm lines
-_LINES = {  # palm lines in the plane of the resting hand, (x, z) in m; MANO's frame: fingers -x, thumb +z, back of the hand +y
+# Palm lines in the plane of the resting hand, (x, z) in m; MANO's frame: fingers -x, thumb +z, back of the hand +y.
+_LINES = {
     "heart": [(0.021, -0.050), (0.016, -0.030), (0.011, -0.012), (0.004, 0.004), (-0.006, 0.014), (-0.016, 0.018)],
     "head": [(0.004, 0.046), (0.012, 0.034), (0.021, 0.018), (0.030, 0.000), (0.038, -0.018), (0.044, -0.030)],
     "life": [(0.004, 0.046), (0.014, 0.037), (0.028, 0.025), (0.045, 0.015), (0.062, 0.010), (0.080, 0.011)],
     "wrist": [(0.101, -0.030), (0.103, -0.010), (0.103, 0.010), (0.100, 0.030)],
     "wrist2": [(0.108, -0.030), (0.110, -0.010), (0.110, 0.010), (0.107, 0.030)],
 }
-_PALE = np.array([0.60, 0.36, 0.27])  # what the palms of all tones come close to
-_NAIL = np.array([0.72, 0.46, 0.38])
+_PALE = np.array([0.60, 0.36, 0.27], np.float32)  # what the palms of all tones come close to
+_NAIL = np.array([0.72, 0.46, 0.38], np.float32)
+_NAIL_EDGE = np.array([0.78, 0.70, 0.62], np.float32)
+_NAIL_TINT = np.array([1.10, 0.97, 0.97], np.float32)
+_BLOOD, _FLUSH = np.array([[0.5, -0.2, -0.2], [0.10, -0.10, -0.08]], np.float32)
+_LINE = np.array([0.75, 1.0, 1.05], np.float32)  # how much of each colour a crease takes away
 
 
 class Detail:
-    """The right hand's surface pattern. ``joints`` (16, 3) at rest in MANO's order, ``verts`` (V, 3), ``finger`` (V,) 0..4 or -1."""
+    """The right hand's surface pattern. ``joints`` (16, 3) at rest in MANO's order, ``verts`` (V, 3), ``finger``
+    (V,) 0..4 or -1.
+    """
 
     def __init__(self, joints, verts, finger):
         self._joints = np.asarray(joints, np.float32)
@@ -34,40 +41,43 @@ class Detail:
         self._palm_lines = _palm_lines()
         self._noise = Noise(3, channels=3)
 
-    def back(self, normals, fingers):
-        """How far each vertex belongs to the back (1) or the inside (-1) of the hand: resting normals (V, 3), fingers (F <= V, 5)."""
+    def at_rest(self, verts, normals, fingers):
+        """What ``paint`` needs of the resting hand and arm at each vertex: verts and normals (V, 3), fingers (F <=
+        V, 5) -> (V, 7).
+
+        Columns: the place in metres; 1 on the back of the hand to -1 on its inside; three of coarse blotches.
+        """
         fingers = np.pad(fingers, ((0, len(normals) - len(fingers)), (0, 0)))
         palm = 1 - fingers.sum(1, keepdims=True)
-        return (normals * (palm * [0, 1.0, 0] + fingers @ np.stack(self._back))).sum(1)
+        facing = (normals * (palm * [0, 1.0, 0] + fingers @ np.stack(self._back))).sum(1, keepdims=True)
+        return np.concatenate([verts, facing, self._noise(verts * 90)], 1).astype(np.float32)
 
-    def paint(self, points, facing, finger, tone, mottling, seed):
-        """Points at rest (N, 3) m, 1..-1 back to inside (N,), finger numbers -> albedo (N, 3), relief (N, 3), gloss (N,)."""
+    def paint(self, at_rest, finger, tone, mottling):
+        """Points as of ``at_rest`` (N, 7) and their finger numbers -> albedo (N, 3), relief (N, 3), gloss (N,)."""
+        points, facing, coarse = at_rest[:, :3], at_rest[:, 3], at_rest[:, 4:]
         palmar = _step(-facing, 0.05, 0.6)[:, None]
-        albedo = np.broadcast_to(np.asarray(tone, np.float32), points.shape)
-        pale = 0.42 * albedo + 0.58 * np.minimum(_PALE, albedo * 3.2 + 0.02)
-        albedo = (1 - palmar) * albedo + palmar * pale
-        shift = np.random.default_rng(seed).uniform(0, 32, 3)
-        coarse, fine = self._noise(points * 90 + shift), self._noise(points * 450 + shift)
-        pattern = 1 + mottling * (coarse[:, :1] + 0.5 * fine[:, :1])
-        pattern = pattern + mottling * np.array([0.5, -0.2, -0.2]) * coarse[:, 1:2]  # blood
+        tone = np.asarray(tone, np.float32)
+        pale = 0.42 * tone + 0.58 * np.minimum(_PALE, tone * 3.2 + 0.02)
+        albedo = (1 - palmar) * tone + palmar * pale
+        fine = self._noise(points * 450)
+        pattern = 1 + mottling * (coarse[:, :1] + 0.5 * fine[:, :1] + _BLOOD * coarse[:, 1:2])
         gloss = 1 + 0.15 * fine[:, 0]
         flush = np.zeros(len(points), np.float32)
         for number in range(5):
             own = np.flatnonzero(finger == number)
-            lines, red = self._creases(points[own], facing[own], number)
-            pattern[own] *= 1 - lines[:, None] * np.array([0.75, 1.0, 1.05])
+            lines, red = self._creases(points[own], facing[own], 0.0006 * coarse[own, 2], number)
+            pattern[own] *= 1 - lines[:, None] * _LINE
             flush[own] += red
-        pattern *= 1 - self._palm(points, facing)[:, None] * np.array([0.75, 1.0, 1.05])
-        albedo = albedo * pattern * (1 + flush[:, None] * np.array([0.10, -0.10, -0.08]))
+        pattern *= 1 - self._palm(points, facing)[:, None] * _LINE
+        albedo = albedo * pattern * (1 + flush[:, None] * _FLUSH)
         for number in range(5):
             own = np.flatnonzero(finger == number)
             albedo[own], gloss[own] = self._nail(points[own], facing[own], number, albedo[own], gloss[own])
         return np.clip(albedo, 0.004, 0.95), 0.02 * fine + 0.015 * coarse, gloss
 
-    def _creases(self, points, facing, number):
+    def _creases(self, points, facing, wobble, number):
         """How dark the bending creases make each point of a finger, and how red: (N,), (N,)."""
         dark, red = np.zeros((2, len(points)), np.float32)
-        wobble = 0.0006 * self._noise(points * 160)[:, 0]
         inner, outer = _step(-facing, 0.1, 0.6), _step(facing, 0.25, 0.8)
         for part in (1, 2):
             joint, nxt = self._joints[3 * number + 1 + part], self._ends(number, part)
@@ -94,10 +104,12 @@ class Detail:
         scale, side, centre = _PALM_MAP
         at = (points[:, [0, 2]] - centre) / scale + side / 2
         columns, rows = at.astype(np.float32).T
-        drawn = np.concatenate(
-            [cv2.remap(self._palm_lines, columns[i : i + 30000, None], rows[i : i + 30000, None], cv2.INTER_LINEAR)[:, 0]
-             for i in range(0, len(rows), 30000)] or [np.zeros(0, np.float32)]
-        )  # fmt: skip
+        starts = range(0, len(rows), 30000)  # OpenCV's remap takes no more than 32767 rows
+        parts = [
+            cv2.remap(self._palm_lines, columns[i : i + 30000, None], rows[i : i + 30000, None], cv2.INTER_LINEAR)[:, 0]
+            for i in starts
+        ]
+        drawn = np.concatenate([np.zeros(0, np.float32), *parts])
         return drawn * _step(-facing, 0.1, 0.5)
 
     def _nail(self, points, facing, number, albedo, gloss):
@@ -112,16 +124,17 @@ class Detail:
         rim = np.exp(-(((inside - 1.15) / 0.35) ** 2)) * _step(facing, 0.15, 0.5)
         moon = np.exp(-(((s - 0.52) / 0.05) ** 2) - (c / 0.55) ** 2)
         free = _step(s, 0.89, 0.93)
-        bed = 0.55 * albedo * np.array([1.12, 0.98, 0.98]) + 0.45 * np.minimum(_NAIL, albedo * 2.5 + 0.05)
-        bed = bed * (1 + 0.22 * moon[:, None]) * (1 - 0.35 * free[:, None]) + 0.35 * free[:, None] * np.array(
-            [0.78, 0.70, 0.62]
-        )
+        bed = 0.68 * albedo * _NAIL_TINT + 0.32 * np.minimum(_NAIL, albedo * 2.5 + 0.05)
+        bed = bed * (1 + 0.15 * moon[:, None])
+        bed += 0.25 * free[:, None] * (_NAIL_EDGE - bed)
         albedo = albedo * (1 - 0.22 * rim[:, None])
         return albedo * (1 - plate[:, None]) + bed * plate[:, None], gloss * (1 - plate) + 2.6 * plate
 
 
 def _back_of(verts, last, axis, flat):
-    """Unit direction out of the back of a finger's end: up, or for the thumb the direction in which its end is thinnest."""
+    """Unit direction out of the back of a finger's end: up, or for the thumb the direction in which its end is
+    thinnest.
+    """
     up = np.array([0, 1.0, 0])
     if flat:
         end = verts[(verts - last) @ axis > 0.002]

@@ -1,6 +1,9 @@
-"""Demo data in InterHand2.6M's official layout: pictures, cameras, joints, MANO parameters, RootNet's boxes and depths."""
+"""Demo data in InterHand2.6M's official layout: pictures, cameras, joints, MANO parameters, RootNet's boxes and
+depths.
+"""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -23,10 +26,10 @@ _HAND_TYPE_VALID = 30  # a pair's hand type is trusted with more valid joints th
 def make(root, frames=200, seed=0, processes=None, show_progress=True):
     """Write demo data under ``root`` (e.g. data/demo/InterHand); returns ``root`` as a Path.
 
-    Arguments: ``frames``, pictures in all, shared among train, val and test (3/5, 1/5, 1/5), each with its own captures;
-    ``seed``; ``processes`` (None: one per core). The same frames and seed give the same bytes. Nothing is done where they are
-    already there; the folder appears whole or not at all. Raises InputError rather than replace a folder that holds
-    anything else.
+    Arguments: ``frames``, pictures in all: 3/5 for train, 1/5 each for val and test, which share no capture;
+    ``seed``; ``processes`` (None: one per core). The same frames and seed give the same bytes. Nothing is done where
+    they are already there; the folder appears whole or not at all. Raises InputError rather than replace a folder
+    that holds anything else.
     """
     settings = {
         "made_by": "handlib.demo",
@@ -38,10 +41,10 @@ def make(root, frames=200, seed=0, processes=None, show_progress=True):
     if frames < 5 * len(KINDS):
         mend = f"ask for at least {5 * len(KINDS)}, so that every split has single and interacting hands"
         raise InputError("make_interhand", f"{frames} pictures are too few", mend, "frames")
+    root = Path(root)
+    if root.exists() and _there(root, settings):
+        return root
     with write_atomic(root) as folder:
-        root = folder.parent.parent / folder.name
-        if root.exists() and _there(root, settings):
-            return root
         folder.mkdir()
         hands, pictures, capture = Hands(), [], 0
         for split, count in _shares(frames).items():
@@ -137,7 +140,7 @@ def _camera(rng, portrait):
     return scene.Camera(K, rot, CENTRE + rng.normal(0, 0.012, 3) - distance * forward, size)
 
 
-# ------------------------------------------------------------------------------------------------------------ annotations
+# ------------------------------------------------------------------------------------------ annotations
 
 
 def _annotate(folder, split, records, rng):
@@ -154,7 +157,8 @@ def _annotate(folder, split, records, rng):
         height, width = record.camera.size
         images.append(
             {"id": number, "file_name": record.file_name, "width": width, "height": height, "capture": record.capture,
-             "subject": record.capture, "seq_name": record.name, "camera": record.camera_name, "frame_idx": record.frame}
+             "subject": record.capture, "seq_name": record.name, "camera": record.camera_name,
+             "frame_idx": record.frame}
         )  # fmt: skip
         annotations.append(
             {"id": number, "image_id": number, "bbox": box, "joint_valid": valid.astype(int)[:, None],
@@ -202,7 +206,9 @@ def _box(points):
 
 
 def _rootnet(number, box, world, present, valid, camera, rng):
-    """What RootNet would say: the box as a square, enlarged; the wrists' depths, wrong by millimetres to centimetres."""
+    """What RootNet would say: the box as a square, enlarged; the wrists' depths, wrong by millimetres to
+    centimetres.
+    """
     side = box[2:].max() * _ROOTNET_BOX
     square = [*(box[:2] + box[2:] / 2 - side / 2), side, side]
     wrists = fields.house_hands(np.arange(42)[:, None])[:, 0, 0]

@@ -26,3 +26,8 @@ class Noise:
                 weight = weight * (part[:, axis] if far else 1 - part[:, axis])
             total += weight[:, None] * self._lattice[index]
         return total
+
+    def blocks(self, points):
+        """The same field without blending, many times faster: for what is finer than a pixel."""
+        cell = np.floor(points).astype(np.int64) % self._cells
+        return self._lattice[(cell[:, 0] * self._cells + cell[:, 1]) * self._cells + cell[:, 2]]

@@ -14,7 +14,9 @@ JPEG_QUALITY = 95
 
 
 def render(model, pictures, seed, processes=None, show_progress=True):
-    """Render every (path, hands, look, camera) and write it as a JPEG; the bytes depend on ``seed`` and on the order only."""
+    """Render every (path, hands, look, camera) and write it as a JPEG; the bytes depend on ``seed`` and on the
+    order only.
+    """
     for folder in {picture[0].parent for picture in pictures}:
         folder.mkdir(parents=True, exist_ok=True)
     jobs = [(*picture, [seed, 2, number]) for number, picture in enumerate(pictures)]

@@ -1,7 +1,7 @@
 """What the demo's hands do: one hand or two near each other, in slow motion, before a person's chest.
 
-World frame: metres, x to the right and y down as the middle camera sees it, z away from it; the person stands behind the hands
-and looks at the cameras, so the right hand is on the left, at negative x.
+World frame: metres, x to the right and y down as the middle camera sees it, z away from it; the person stands
+behind the hands and looks at the cameras, so the right hand is on the left, at negative x.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ _IN, _DOWN, _BACK = np.eye(3)  # for a right hand: towards the other one, downwa
 _OUT, _UP, _FRONT = -np.eye(3)
 
 _FLAT = ("flat", "closed", "relaxed", "stretch")
-# Two hands together: for each the way its fingers and its back point (written for a right hand: IN is towards the other one) and
-# the poses that suit; then the way in which the left hand lies from the right one.
+# Two hands together: for each the way its fingers and its back point (written for a right hand: IN is towards the
+# other one) and the poses that suit; then the way in which the left hand lies from the right one.
 _PAIRS = {
     "pray": ((_UP, _OUT, _FLAT), (_UP, _OUT, _FLAT), _IN),
-    "fingertips": ((_IN, _FRONT, ("spread", "grasp_ball", "claw")), (_IN, _FRONT, ("spread", "grasp_ball", "claw")), _IN),
+    "fingertips": ((_IN, _FRONT, ("spread", "grasp_ball", "claw")), (_IN, _FRONT, ("spread", "claw", "wave")), _IN),
     "fist_in_palm": ((_IN, _UP, ("fist", "half_fist")), (_UP, _OUT, _FLAT), _IN),
     "point_at_palm": ((_IN, _UP, ("point", "pinch", "hold_pen")), (_UP, _OUT, _FLAT), _IN),
     "stack": ((_IN, _UP, _FLAT), (_IN, _UP, ("relaxed", "flat", "half_fist")), _DOWN),
@@ -41,7 +41,8 @@ _PAIRS = {
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """Hands at one instant. Lists run over the hands present; params: pose (48,) offsets from the mean, shape (10,), trans (3,) m.
+    """Hands at one instant. Lists run over the hands present; params: pose (48,) offsets from the mean, shape
+    (10,), trans (3,) m.
 
     joints (21, 3) m, house order; posed: what the renderer takes. World frame.
     """
@@ -133,7 +134,9 @@ def _single_motion(hands, names, count, rng):
 
 
 def _pair_motion(hands, name, count, rng):
-    """At each moment: for both hands (turn, fingers, pull), the direction of approach, the gap (m), the slip and the centre."""
+    """At each moment: for both hands (turn, fingers, pull), the direction of approach, the gap (m), the slip and
+    the centre.
+    """
     right, left, approach = _PAIRS[name]
     poses = [rng.choice(hand[2], 2) for hand in (right, left)]
     whole = Rotation.from_rotvec(rng.normal(0, [0.35, 0.35, 0.25]))

@@ -1,7 +1,6 @@
 """One demo picture: hands with forearms and sleeves, light, backdrop and lens. Knows no data set."""
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import cv2
@@ -22,8 +21,8 @@ SHOULDER = np.array([-0.165, -0.32, 1.46])  # of the right arm
 class HandModel:
     """What the pictures need to know of the body model's right hand; left hands mirror it.
 
-    template (V, 3) m, faces (F, 3), joints (16, 3) in MANO's order, fingers (V, 5): how much of each vertex moves with index,
-    middle, little, ring finger and thumb, MANO's order.
+    template (V, 3) m, faces (F, 3), joints (16, 3) in MANO's order, fingers (V, 5): how much of each vertex moves
+    with index, middle, little, ring finger and thumb, MANO's order.
     """
 
     template: np.ndarray
@@ -53,7 +52,9 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What one capture session has in common: a person's skin and sleeves, a place, its light. Colours are linear RGB."""
+    """What one capture session has in common: a person's skin and sleeves, a place, its light. Colours are linear
+    RGB.
+    """
 
     skin: np.ndarray
     mottling: float
@@ -77,6 +78,7 @@ def look(rng):
     backdrop = rng.choice(backdrops.KINDS, p=[0.34, 0.33, 0.33])
     colours = backdrops.palette(backdrop, rng)
     azimuth, height = rng.uniform(-0.9, 0.9), rng.uniform(0.35, 0.95)
+    clothes = backdrops.palette("room", rng)[:3]
     warmth = rng.uniform(-0.08, 0.10)
     ambient = colours.mean(0) / max(colours.mean(), 1e-3)
     away = -np.sign(azimuth) * rng.uniform(1.9, 2.5)
@@ -84,23 +86,25 @@ def look(rng):
         skin=skin.tone(rng),
         mottling=rng.uniform(0.02, 0.05),
         gloss=rng.uniform(0.5, 1.0),
-        cloth=backdrops.palette("room", rng)[:3] * rng.uniform(0.35, 1.0),
+        cloth=(0.65 * clothes + 0.35 * clothes.mean(1, keepdims=True)) * rng.uniform(0.25, 0.85),
         pattern=str(rng.choice(["plain", "plain", "plaid", "stripes"])),
         cuff=rng.uniform(0.03, 0.13),
         backdrop=str(backdrop),
         palette=colours,
         key=_towards(azimuth, height),
-        key_light=np.array([1 + warmth, 1.0, 1 - 1.4 * warmth]) * rng.uniform(1.5, 2.1),
+        key_light=np.array([1 + warmth, 1.0, 1 - 1.4 * warmth]) * rng.uniform(1.3, 1.8),
         sky_light=(0.75 + 0.25 * ambient) * rng.uniform(0.5, 0.75),
         rim=_towards(away, rng.uniform(0.0, 0.6)),
         rim_light=np.array([0.95, 1.0, 1.08]) * rng.uniform(0.5, 1.3),
-        exposure=rng.uniform(0.92, 1.08),
+        exposure=rng.uniform(0.9, 1.05),
         seed=int(rng.integers(2**31)),
     )
 
 
 def _towards(azimuth, height):
-    """Unit world direction: azimuth from the cameras' side (-z) towards x, height above the horizon (rad); y is down."""
+    """Unit world direction: azimuth from the cameras' side (-z) towards x, height above the horizon (rad); y is
+    down.
+    """
     return np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), -np.cos(azimuth) * np.cos(height)])
 
 
@@ -109,13 +113,12 @@ class _Surface(NamedTuple):
 
     verts: np.ndarray
     faces: np.ndarray
-    rest: np.ndarray  # skin: (V, 3) on the resting right hand; cloth: around, along, 0; metres
-    back: np.ndarray  # (V,) 1 on the back of the hand, -1 on its inside
+    at_rest: np.ndarray  # (V, 7) skin: what ``Detail.at_rest`` says; cloth: around and along it in metres, then zeros
     finger: np.ndarray  # (V,) 0..4, -1 palm and arm, CLOTH
 
 
 def _cloth(verts, faces, place):
-    return _Surface(verts, faces, place, np.zeros(len(verts)), np.full(len(verts), CLOTH))
+    return _Surface(verts, faces, np.pad(place, ((0, 0), (0, 4))), np.full(len(verts), CLOTH))
 
 
 class Studio:
@@ -135,9 +138,8 @@ class Studio:
         self._finger = np.where(fingers.max(1) > 0.5, fingers.argmax(1), -1)
         self._detail = detail.Detail(model.joints, rest, self._finger)
         line = rest[self._ring].mean(0) + np.linspace(0, FOREARM, RINGS)[:, None] * self._out
-        self._rest, rest_faces, _ = self._with_arm(rest, line, self._out, self._across)
-        normals = render.vertex_normals(self._rest, rest_faces)
-        self._back = self._detail.back(normals, fingers)
+        rest, faces, _ = self._with_arm(rest, line, self._out, self._across)
+        self._at_rest = self._detail.at_rest(rest, render.vertex_normals(rest, faces), fingers)
 
     def _with_arm(self, verts, line, out, across):
         t = np.linspace(0, 1, len(line))
@@ -146,7 +148,9 @@ class Studio:
         return np.concatenate([verts, more]), np.concatenate([self._faces, faces]), half
 
     def picture(self, hands, look, camera, seed):
-        """RGB uint8 (h, w, 3) of PosedHands in the world, as this camera sees them; the same bytes for the same arguments."""
+        """RGB uint8 (h, w, 3) of PosedHands in the world, as this camera sees them; the same bytes for the same
+        arguments.
+        """
         rng = np.random.default_rng(seed)
         surfaces = [part for hand in hands for part in self._dressed(hand, look)]
         surfaces.append(_cloth(*arms.chest(CHEST, np.random.default_rng(look.seed))))
@@ -173,13 +177,15 @@ class Studio:
         cuff = int(np.searchsorted(np.linspace(0, FOREARM, RINGS), look.cuff))
         cloth = arms.sleeve(line, across, half, cuff, np.random.default_rng(look.seed + hand.side))
         none = np.full(len(skin_verts) - len(self._finger), -1)
-        skin_part = _Surface(skin_verts, faces, self._rest, self._back, np.concatenate([self._finger, none]))
+        skin_part = _Surface(skin_verts, faces, self._at_rest, np.concatenate([self._finger, none]))
         for part in (skin_part, _cloth(*cloth)):
             yield part._replace(verts=part.verts * mirror, faces=part.faces[:, ::-1] if hand.side else part.faces)
 
 
 class _Drawing:
-    """The surfaces of one picture, in the camera's frame, the last of them the chest; ``to_camera`` turns world directions."""
+    """The surfaces of one picture, in the camera's frame, the last of them the chest; ``to_camera`` turns world
+    directions.
+    """
 
     def __init__(self, detail, surfaces, look, to_camera, rng):
         self._detail, self._look, self._to_camera, self._rng = detail, look, to_camera, rng
@@ -187,13 +193,14 @@ class _Drawing:
         self._scene = render.Scene(meshes)
         self._before, self._behind = render.Scene(meshes[:-1]), render.Scene(meshes[-1:])
         self._normals = render.smooth_normals(self._scene)
-        self._rest, self._back, self._finger = (
-            np.concatenate([getattr(part, name) for part in surfaces]) for name in ("rest", "back", "finger")
+        self._at_rest, self._finger = (
+            np.concatenate([getattr(part, name) for part in surfaces]) for name in ("at_rest", "finger")
         )
 
     def front(self, camera):
         """Hands and arms, (h, w, 4) premultiplied."""
-        return self._layer(render.look_closely(self._before, camera.K, camera.size), camera.K, camera.size)
+        view = render.look_closely(self._before, camera.K, camera.size)
+        return self._layer(view, camera.K, camera.size, lift=2e-4, rays=3)
 
     def chest(self, camera):
         """The chest, which lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
@@ -201,53 +208,61 @@ class _Drawing:
         K = np.diag([0.5, 0.5, 1]) @ camera.K - np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
         view = render.look(self._behind, K, size)
         face = view.hits.face + len(self._before.faces)  # its number among all
-        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size)
+        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=2)
         layer = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 0.9), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         return layer[: camera.size[0], : camera.size[1]]
 
-    def _layer(self, view, K, size):
-        scene, look, hits = self._scene, self._look, view.hits
+    def _layer(self, view, K, size, lift, rays):
+        """Shade the samples of a view, the sun-like lights and the sky with ``rays`` shadow rays each."""
+        scene, look, hits, up = self._scene, self._look, view.hits, self._to_camera @ np.array([0, -1, 0], np.float32)
         finger = self._finger[scene.faces[hits.face, hits.weights().argmax(1)]]
+        cloth, bare = (finger == CLOTH)[:, None], np.flatnonzero(finger != CLOTH)
         eye = -_unit(view.directions)
         albedo, relief, shine = self._painted(hits, finger)
         normals = _unit(scene.blend(self._normals, hits)) + relief
         normals = _unit(normals + np.maximum(0.02 - (normals * eye).sum(1, keepdims=True), 0) * eye)  # none faces away
         scale = K[0, 0] * 1e-3 / np.median(hits.distance) if len(finger) else 1.0
-        blur = functools.partial(skin.scattered, view, size, scale)
-        points, cloth = render.surface_points(scene, view), (finger == CLOTH)[:, None]
-        total, spark = 0, 0
-        for axis, light, radius in ((look.key, look.key_light, 0.12), (look.rim, look.rim_light, 0.25)):
-            axis, light = self._to_camera @ axis.astype(np.float32), light.astype(np.float32)
-            soft = skin.wrapped(normals @ axis)
-            lit = np.flatnonzero(soft[:, 0])
-            seen = np.zeros((len(points), 1), np.float32)
-            seen[lit, 0] = render.visibility(scene, points[lit], axis, radius, self._rng, 3)
-            seen = np.where(cloth, blur(seen, [3.5]), blur(seen, [1.0]))
-            total = total + seen * soft * light
-            spark = spark + seen * skin.gloss(normals, eye, axis)[:, None] * light
-        open_ = render.openness(scene, points, normals, self._rng, 4)[:, None]
-        open_ = np.where(cloth, blur(open_, [3.5]), blur(open_, [1.2]))
-        up = self._to_camera @ np.array([0, -1, 0], np.float32)
+        lights = ((look.key, look.key_light, 0.12), (look.rim, look.rim_light, 0.25))
+        lights = [(self._to_camera @ axis.astype(np.float32), *light) for axis, *light in lights]
+        reached = self._reached(view, normals, lights, lift, rays)
+        reached = skin.scattered(view, size, scale, reached, np.where(cloth.all(), [3.5] * 3, [1.0, 1.0, 1.2]))
         sky = (0.72 + 0.28 * (normals @ up))[:, None] * look.sky_light.astype(np.float32)
-        total = total + skin.bounced(open_, albedo) * sky
-        total = np.where(cloth, total, blur(total, skin.SCATTER))
-        sheen = 0.10 * (1 - np.clip((normals * eye).sum(1, keepdims=True), 0, 1)) ** 4 * open_ * sky
-        return view.picture(albedo * total + shine * (0.55 * spark + sheen), size).astype(np.float32)
+        total = skin.bounced(reached[:, 2:], albedo) * sky
+        for (axis, light, _), seen in zip(lights, reached.T, strict=False):
+            total += seen[:, None] * skin.wrapped(normals @ axis) * light.astype(np.float32)
+        if len(bare):
+            total = np.where(cloth, total, skin.scattered(view, size, scale, total, skin.SCATTER))
+        leaving = albedo * total
+        glint = (
+            0.10 * (1 - np.clip((normals[bare] * eye[bare]).sum(1), 0, 1))[:, None] ** 4 * reached[bare, 2:] * sky[bare]
+        )
+        for (axis, light, _), seen in zip(lights, reached.T, strict=False):
+            glint += (
+                0.55 * (seen[bare] * skin.gloss(normals[bare], eye[bare], axis))[:, None] * light.astype(np.float32)
+            )
+        leaving[bare] += shine * glint
+        return view.picture(leaving, size).astype(np.float32)
+
+    def _reached(self, view, normals, lights, lift, rays):
+        """Which share of each light, and last of the sky, reaches the samples (N, lights + 1)."""
+        points = render.surface_points(self._scene, view, lift)
+        reached = np.zeros((len(points), len(lights) + 1), np.float32)
+        for number, (axis, _, radius) in enumerate(lights):
+            lit = np.flatnonzero(normals @ axis > -skin.WRAP.max())
+            reached[lit, number] = render.visibility(self._scene, points[lit], axis, radius, self._rng, rays)
+        reached[:, -1] = render.openness(self._scene, points, normals, self._rng, rays + 1)
+        return reached
 
     def _painted(self, hits, finger):
-        """albedo (N, 3), relief (N, 3), gloss (N, 1) at the points hit."""
+        """albedo (N, 3) and relief (N, 3) at the points hit, gloss (S, 1) at those on skin."""
         albedo, relief = np.empty((2, len(finger), 3), np.float32)
-        shine = np.zeros((len(finger), 1), np.float32)
-        skin_at, cloth_at = np.flatnonzero(finger != CLOTH), np.flatnonzero(finger == CLOTH)
-        own, look = hits.at(skin_at), self._look
-        rest, facing = self._scene.blend(self._rest, own), self._scene.blend(self._back[:, None], own)[:, 0]
-        albedo[skin_at], relief[skin_at], gloss = self._detail.paint(
-            rest, facing, finger[skin_at], look.skin, look.mottling, look.seed
-        )
-        shine[skin_at, 0] = look.gloss * gloss
-        place = self._scene.blend(self._rest, hits.at(cloth_at))
-        albedo[cloth_at], relief[cloth_at] = textiles.weave(place, look.pattern, look.cloth, look.seed)
-        return albedo, relief, shine
+        bare, cloth = np.flatnonzero(finger != CLOTH), np.flatnonzero(finger == CLOTH)
+        own, look = hits.at(bare), self._look
+        at_rest = self._scene.blend(self._at_rest, own)
+        albedo[bare], relief[bare], gloss = self._detail.paint(at_rest, finger[bare], look.skin, look.mottling)
+        place = self._scene.blend(self._at_rest[:, :3], hits.at(cloth))
+        albedo[cloth], relief[cloth] = textiles.weave(place, look.pattern, look.cloth)
+        return albedo, relief, look.gloss * gloss[:, None]
 
 
 def _turn(source, target):
@@ -257,16 +272,17 @@ def _turn(source, target):
 
 
 def _unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
 
 
 def _developed(light, look, rng):
-    """Linear light to an 8-bit picture: exposure, a film-like shoulder, lens fall-off, grain."""
+    """Linear light to an 8-bit picture: exposure, lens fall-off, a film-like shoulder, grain."""
     height, width = light.shape[:2]
-    y, x = np.mgrid[:height, :width]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
     radius = np.hypot(x - width / 2, y - height / 2) / (max(width, height) / 2)
-    light = light * (look.exposure * (1 - 0.12 * radius[..., None] ** 2))
-    light = light * (1 + light / 6.0) / (1 + light * 0.55)
-    value = np.clip(light, 0, 1) ** (1 / 2.2)
-    value = value + rng.normal(0, 0.006, value.shape) + rng.normal(0, 0.004, value.shape[:2])[..., None]
-    return (value * 255).round().clip(0, 255).astype(np.uint8)
+    light = light.astype(np.float32) * (look.exposure * (1 - 0.12 * radius[..., None] ** 2))
+    light = light * (1 + light / 6) / (1 + light * 0.55)
+    value = np.clip(light, 0, 1) ** np.float32(1 / 2.2)
+    grain = 0.006 * rng.standard_normal(value.shape, np.float32)
+    grain += 0.004 * rng.standard_normal((height, width, 1), np.float32)
+    return ((value + grain) * 255).round().clip(0, 255).astype(np.uint8)

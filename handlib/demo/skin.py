@@ -1,11 +1,13 @@
-"""How skin and cloth look: colours and small relief from coordinates that move with the surface, and their answer to light."""
+"""How skin and cloth look: colours and small relief from coordinates that move with the surface, and their answer
+to light.
+"""
 
 import cv2
 import numpy as np
 
 # Linear RGB albedos along a scale from light to dark skin, from sRGB swatches chosen by eye.
 _TONES = np.array(
-    [[240, 205, 185], [228, 182, 152], [207, 152, 118], [178, 122, 88], [142, 92, 64], [104, 66, 46], [74, 46, 34]]
+    [[224, 184, 162], [214, 168, 138], [198, 144, 112], [178, 122, 88], [142, 92, 64], [104, 66, 46], [74, 46, 34]]
 )
 TONES = (_TONES / 255.0) ** 2.2
 WRAP = np.array([0.30, 0.12, 0.07], np.float32)  # how far light of each colour creeps round the terminator
@@ -21,7 +23,9 @@ def tone(rng):
 
 
 def scattered(view, size, millimetre, values, reach):
-    """Values (N, C) of a view's samples, blurred over the picture's surfaces by ``reach`` (C,) mm, ``millimetre`` px each."""
+    """Values (N, C) of a view's samples, blurred over the picture's surfaces by ``reach`` (C,) mm, ``millimetre``
+    px each.
+    """
     field = view.picture(values, size).astype(np.float32)
     spread = np.empty_like(values)
     for channel, sigma in enumerate(np.asarray(reach) * millimetre):
@@ -40,7 +44,8 @@ def wrapped(cosine):
 def bounced(openness, albedo):
     """Ambient light with its bounces between near surfaces, (N, 3): creases grow warm, not grey.
 
-    openness (N, 1); the cubic is the fit of Jimenez et al., Practical Realtime Strategies for Accurate Indirect Occlusion, 2016.
+    openness (N, 1); the cubic is the fit of Jimenez et al., Practical Realtime Strategies for Accurate Indirect
+    Occlusion, 2016.
     """
     a = 2.0404 * albedo - 0.3324
     b = -4.7951 * albedo + 0.6417
@@ -49,7 +54,9 @@ def bounced(openness, albedo):
 
 
 def gloss(normals, eye, light, reflectance=0.028):
-    """Two normalised Blinn-Phong lobes (skin and its oil) with Schlick's Fresnel term, (N,); unit vectors (N, 3), light (3,)."""
+    """Two normalised Blinn-Phong lobes (skin and its oil) with Schlick's Fresnel term, (N,); unit vectors (N, 3),
+    light (3,).
+    """
     half = eye + light
     half /= np.sqrt(np.maximum(np.einsum("ni,ni->n", half, half), 1e-12))[:, None]
     facing = np.clip(np.einsum("ni,ni->n", normals, half), 1e-6, 1)

@@ -1,13 +1,16 @@
 """What every network has, and the table between published key names and ours."""
 
+import torch
 from torch import nn
+
+from handlib.files import InputError
 
 
 class KeyTable:
     """Published state-dict names <-> ours, prefix by prefix.
 
-    ``pairs``: {our prefix: published prefix}; the first one that fits a name counts. ``wrappers``: prefixes that training frameworks put
-    before the published names, dropped from the front as often as they come.
+    ``pairs``: {our prefix: published prefix}; the first one that fits a name counts. ``wrappers``: prefixes that
+    training frameworks put before the published names, dropped from the front as often as they come.
     """
 
     def __init__(self, pairs, wrappers=("module.", "model.")):
@@ -36,7 +39,7 @@ class KeyTable:
 
 
 class Network(nn.Module):
-    """A published network. ``net(images, stages=False)`` and ``net.loss(out, targets)`` both give a dict of named tensors.
+    """A published network. ``net(images, stages=False)`` and ``net.loss(out, targets)`` give dicts of named tensors.
 
     Images are (B, 3, H, W) RGB in 0..1. ``stages=True`` adds the intermediate tensors that the reference files name.
 
@@ -57,3 +60,21 @@ class Network(nn.Module):
         """Whether a published state dict looks like this network's."""
         shapes = {cls.keys.bare(name): tuple(getattr(value, "shape", ())) for name, value in state.items()}
         return all(shapes.get(name) == shape for name, shape in cls.signature.items())
+
+    def load_backbone(self, file):
+        """Fill the backbone from an ImageNet file; networks that take one say which."""
+        raise InputError(file, f"{type(self).__name__} takes no backbone file", "leave it out", field="backbone")
+
+    def prepared(self, images):
+        """``images``, checked, in the memory layout that suits what follows: channels last, unless a CPU trains.
+
+        Channels-last convolutions take a quarter less time on a CPU. But there PyTorch sums the batch statistics of
+        that layout in single precision, and through all the batch norms of a network the gradients come out wrong by
+        several per cent. InputError when the shape or the type is not the network's.
+        """
+        width, height = self.input.size
+        if images.shape[1:] != (3, height, width) or not images.is_floating_point():
+            wanted = f"give (B, 3, {height}, {width}) RGB in 0..1 as floating point numbers"
+            raise InputError("images", f"are {tuple(images.shape)} {images.dtype}", wanted)
+        training_on_cpu = self.training and images.device.type == "cpu"
+        return images.contiguous(memory_format=torch.contiguous_format if training_on_cpu else torch.channels_last)

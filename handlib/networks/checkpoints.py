@@ -1,9 +1,8 @@
-"""Weights in files: published PyTorch checkpoints, read without running anything in them, and our own safetensors folders."""
+"""Weights in files: published PyTorch checkpoints, of which nothing is run, and our own safetensors folders."""
 
-import json
 import pickle
 import re
-from pathlib import Path
+from collections import OrderedDict
 
 import safetensors
 import safetensors.torch
@@ -16,35 +15,27 @@ from handlib.files import InputError
 WEIGHTS, FACTS = "weights.safetensors", "network.json"
 FORMAT = 1
 
-# Classes that checkpoints of the supported methods hold beside their tensors. All of them become _Inert: nothing is imported.
+# What checkpoints of the supported methods hold beside their tensors; stand-ins take their places, nothing is imported.
+_LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
+HARMLESS_DICTS = tuple(f"{package}.utilities.parsing.AttributeDict" for package in _LIGHTNING)
 HARMLESS = (
     "argparse.Namespace",
     "pathlib.PosixPath",
     "numpy.dtype",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    *(
-        f"{package}.{name}"
-        for package in ("pytorch_lightning", "lightning.pytorch")
-        for name in (
-            "callbacks.early_stopping.EarlyStopping",
-            "callbacks.model_checkpoint.ModelCheckpoint",
-            "utilities.parsing.AttributeDict",
-        )
-    ),
+    "numpy.ndarray",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *(f"{package}.callbacks.early_stopping.EarlyStopping" for package in _LIGHTNING),
+    *(f"{package}.callbacks.model_checkpoint.ModelCheckpoint" for package in _LIGHTNING),
 )
 
 
-class _Inert(dict):
-    """Stands for an object that is not wanted: takes any arguments, items and state, and keeps nothing."""
+class _Inert:
+    """Stands for an object that is not wanted: takes any arguments and any state, and keeps nothing."""
 
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)
 
     def __init__(self, *args, **kwargs):
-        super().__init__()
-
-    def __setitem__(self, key, value):
         pass
 
     def __setstate__(self, state):
@@ -54,9 +45,9 @@ class _Inert(dict):
 def read(path):
     """A checkpoint -> (state dict, facts). Tensors are on the CPU.
 
-    path: our folder (``save``), its safetensors file or any other, or a file of ``torch.save``: a state dict, or a dictionary
-    that holds one under ``state_dict`` or ``network``. ``facts`` is our folder's JSON, otherwise empty. InputError when the file
-    is missing, damaged, holds something else, or names code that would run.
+    path: our folder (``save``), its safetensors file or any other, or a file of ``torch.save``: a state dict, or a
+    dictionary that holds one under ``state_dict`` or ``network``. ``facts`` is our folder's JSON, otherwise empty.
+    InputError when the file is missing, damaged, holds something else, or names code that would run.
     """
     path = files.require(path, "give a checkpoint file, or a folder that networks.save wrote")
     if path.is_dir():
@@ -81,8 +72,8 @@ def save(net, folder, facts):
 def fill(net, state, ours, theirs, source):
     """Copy ``state`` into ``net``, all of it or nothing.
 
-    ours, theirs: functions from the state's names to the module's (None: no such part) and back. Raises InputError that counts and
-    names every missing, unexpected, repeated and misshapen entry.
+    ours, theirs: functions from the state's names to the module's (None: no such part) and back. Raises InputError that
+    counts and names every missing, unexpected, repeated and misshapen entry.
     """
     expected, given = net.state_dict(), {}
     wrong = {"missing": [], "unexpected": [], "given twice": [], "of another shape": []}
@@ -93,8 +84,8 @@ def fill(net, state, ours, theirs, source):
         elif our in given:
             wrong["given twice"].append(name)
         else:
-            given[our] = torch.as_tensor(value)
-            shape, want = tuple(given[our].shape), tuple(expected[our].shape)
+            given[our] = value
+            shape, want = tuple(value.shape) if hasattr(value, "shape") else value, tuple(expected[our].shape)
             if shape != want:
                 wrong["of another shape"].append(f"{name} {shape} instead of {want}")
     wrong["missing"] = [theirs(name) for name in expected if name not in given]
@@ -102,7 +93,7 @@ def fill(net, state, ours, theirs, source):
         found = "; ".join(f"{len(names)} {problem}: {', '.join(names)}" for problem, names in wrong.items() if names)
         known = f"does not fit {type(net).__name__} ({len(expected)} entries)"
         raise InputError(source, f"{known}: {found}", "give a checkpoint of exactly this network, not cut or edited")
-    net.load_state_dict(given)
+    net.load_state_dict({name: torch.as_tensor(value) for name, value in given.items()})
 
 
 def load_backbone(module, file, unused=()):
@@ -120,12 +111,16 @@ def load_backbone(module, file, unused=()):
 
 def _read_folder(folder):
     facts = files.read_json(folder / FACTS, "give a checkpoint file, or a folder that networks.save wrote")
-    if facts.get("format") != FORMAT:
-        found = facts.get("format")
-        raise InputError(folder / FACTS, f"is {found!r}, not {FORMAT}", "read it with the handlib that wrote it", field="format")
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != FORMAT:
+        raise InputError(
+            folder / FACTS, f"is {found!r}, not {FORMAT}", "read it with the handlib that wrote it", field="format"
+        )
     weights = files.require(folder / WEIGHTS, "copy the folder again, it is not whole")
     if files.sha256(weights) != facts.get("sha256"):
-        raise InputError(weights, "is not the file that was written (its hash differs)", "copy the folder again, it is damaged")
+        raise InputError(
+            weights, "is not the file that was written (its hash differs)", "copy the folder again, it is damaged"
+        )
     return _read_safetensors(weights), facts
 
 
@@ -138,18 +133,21 @@ def _read_safetensors(path):
 
 def _read_torch(path):
     try:
-        with torch.serialization.safe_globals([(_Inert, name) for name in HARMLESS]):
+        stand_ins = [(_Inert, name) for name in HARMLESS] + [(OrderedDict, name) for name in HARMLESS_DICTS]
+        with torch.serialization.safe_globals(stand_ins):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(path, f"is not a whole PyTorch file ({_first_line(error)})", "copy or download it again") from error
+        raise InputError(
+            path, f"is not a whole PyTorch file ({_first_line(error)})", "copy or download it again"
+        ) from error
 
 
 def _refused(path, error):
     """The names of what would have run, as far as PyTorch tells them."""
     try:
-        blocked = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - set(HARMLESS)
+        blocked = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {*HARMLESS, *HARMLESS_DICTS}
     except (RuntimeError, ValueError, pickle.UnpicklingError):  # no zip file: only the first one is known
         blocked = set(re.findall(r"GLOBAL ([\w.]+)", str(error)))
     if not blocked:
@@ -158,11 +156,15 @@ def _refused(path, error):
         "if you trust where it comes from, open it in a Python that has those modules and save only its tensors: "
         "torch.save({name: tensor for name, tensor in checkpoint['state_dict'].items()}, FILE)"
     )
-    return InputError(path, f"names code that loading would run, and was not opened: {', '.join(sorted(blocked))}", mend)
+    return InputError(
+        path, f"names code that loading would run, and was not opened: {', '.join(sorted(blocked))}", mend
+    )
 
 
 def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Of what went wrong; PyTorch puts advice before it that must not be followed."""
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def _state_dict(content, path):
@@ -170,7 +172,9 @@ def _state_dict(content, path):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
-    if not isinstance(content, dict) or not any(isinstance(value, torch.Tensor) for value in content.values()):
-        found = f"keys {', '.join(map(str, list(content)[:5]))}" if isinstance(content, dict) else type(content).__name__
-        raise InputError(path, f"holds no state dict ({found})", "give a file with named tensors, or with 'state_dict' or 'network'")
-    return content
+    known = content.items() if isinstance(content, dict) else ()
+    if not any(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in known):
+        found = f"it has {', '.join(str(name) for name, _ in known)}" if known else f"it is a {type(content).__name__}"
+        mend = "give a file of named tensors, or one that holds them under 'state_dict' or 'network'"
+        raise InputError(path, f"holds no weights ({found[:200]})", mend)
+    return {str(name): value for name, value in known}

@@ -1,4 +1,5 @@
-"""DIGIT (Fan et al., "Learning to Disambiguate Strongly Interacting Hands via Probabilistic Per-Pixel Part Segmentation", 3DV 2021).
+"""DIGIT (Fan et al., 3DV 2021, "Learning to Disambiguate Strongly Interacting Hands via Probabilistic Per-Pixel
+Part Segmentation").
 
 Two hands in 2.5D from one crop. Joints are in INTERHAND42 order; coordinates live in the 64-box of ``net.input``
 (`handlib.geometry.lift_25d` takes them to the camera's frame).
@@ -38,9 +39,10 @@ KEYS = {
 class Digit(Network):
     """(B, 3, 256, 256) RGB in 0..1, not normalised further -> dict, float32:
 
-    ``joint_coord`` (B, 42, 3) = ``joint_xy`` (B, 42, 2) and ``zval`` (B, 42) in the 64-box; ``rel_root_depth`` (B, 1) left wrist minus
-    right wrist in the same units as z, from ``root_heatmap1d`` (B, 64); ``hand_type_logits`` and ``hand_type_sigmoid`` (B, 2) for
-    (right, left); ``segm_logits`` (B, 33, 128, 128) for background, 16 right parts, 16 left parts.
+    ``joint_coord`` (B, 42, 3) = ``joint_xy`` (B, 42, 2) and ``zval`` (B, 42) in the 64-box; ``rel_root_depth`` (B, 1)
+    left wrist minus right wrist in the same units as z, from ``root_heatmap1d`` (B, 64); ``hand_type_logits`` and
+    ``hand_type_sigmoid`` (B, 2) for (right, left); ``segm_logits`` (B, 33, 128, 128) for background, 16 right parts, 16
+    left parts.
     """
 
     name = "digit"
@@ -72,7 +74,7 @@ class Digit(Network):
     def forward(self, images, stages=False):
         named = {}
         keep = named.__setitem__ if stages else lambda name, tensor: None
-        features = self.backbone(images, keep)
+        features = self.backbone(self.prepared(images), keep)
         keep("backbone", features)
         part_features = self.part_features(enlarge(features))
         keep("segm_up", part_features)
@@ -90,13 +92,18 @@ class Digit(Network):
         pooled = head.mean((2, 3))
         hand_type = heads.full_precision(self.hand_type(pooled))
         named |= decode(probability, depthmaps, self.root_depth(pooled))
-        return named | {"hand_type_logits": hand_type, "hand_type_sigmoid": hand_type.sigmoid(), "segm_logits": part_logits}
+        return named | {
+            "hand_type_logits": hand_type,
+            "hand_type_sigmoid": hand_type.sigmoid(),
+            "segm_logits": part_logits,
+        }
 
     def loss(self, out, targets):
         """The five published terms and their plain sum, ``total``; units of the 64-box.
 
-        Targets: joint_coord (B, 42, 3), joint_valid (B, 42), rel_root_depth and root_valid (B, 1), hand_type (B, 2), hand_type_valid
-        (B,), segm (B, 128, 128) classes, segm_valid (B,). What is not valid counts as zero in means over everything.
+        Targets: joint_coord (B, 42, 3), joint_valid (B, 42), rel_root_depth and root_valid (B, 1), hand_type (B, 2),
+        hand_type_valid (B,), segm (B, 128, 128) classes, segm_valid (B,). What is not valid counts as zero in means
+        over everything.
         """
         joints, truth, valid = out["joint_coord"], targets["joint_coord"], targets["joint_valid"]
         terms = {
@@ -108,16 +115,26 @@ class Digit(Network):
         }
         return terms | {"total": sum(terms.values())}
 
+    def load_backbone(self, file):
+        """Fill the HRNet-W32 from its ImageNet classification file (hrnet_w32-36af842e, .pth or .pt).
+
+        Only names of the backbone's own parts are used, and not the last fusion's lower outputs, which DIGIT lacks; of
+        the others none may be missing. Returns the names that were not used.
+        """
+        lower = tuple(f"stage4.2.fuse_layers.{branch}." for branch in (1, 2, 3))
+        return checkpoints.load_backbone(self.backbone, file, unused=lower)
+
 
 def conv_relu(inputs, outputs):
     return nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)
 
 
 def decode(probability, depthmaps, root_logits):
-    """Soft-max heat maps and depth maps (B, J, h, w) and root logits (B, N) -> joint_xy, zval, joint_coord, root_heatmap1d, rel_root_depth.
+    """Read joints off probability and depth maps (B, J, h, w), and the root depth off logits (B, N).
 
-    x and y are the expected column and row plus 0.5, z the depth map's mean under the heat map; the root depth is the expected bin,
-    without 0.5.
+    Gives joint_xy, zval, joint_coord, root_heatmap1d and rel_root_depth, as named in `Digit`.
+    x and y are the expected column and row plus 0.5, z the depth map's mean under the heat map; the root depth is the
+    expected bin, without 0.5.
     """
     xy = heads.expected_cell(probability) + 0.5
     z = (probability * depthmaps).sum((2, 3))
@@ -141,13 +158,3 @@ def bone_loss(joints, truth, valid):
     difference = (joints[:, child] - joints[:, parent]) - (truth[:, child] - truth[:, parent])
     squares = difference.square() * (valid[:, child] * valid[:, parent])[..., None]
     return 2 * squares.mean()  # both hands have 20 bones
-
-
-def load_backbone(net, file):
-    """Fill the HRNet-W32 of ``net`` from its ImageNet classification file (hrnet_w32-36af842e.pth; .pt is as good).
-
-    Only names that start with a part of the backbone are used, without the last fusion's lower outputs, which DIGIT lacks; of those
-    none may be missing. Returns the names that were dropped. Raises InputError when the file does not fit.
-    """
-    lower = tuple(f"stage4.2.fuse_layers.{branch}." for branch in (1, 2, 3))
-    return checkpoints.load_backbone(net.backbone, file, unused=lower)

@@ -1,8 +1,9 @@
 """Keeping large tensors' memory between uses.
 
-glibc maps every block above 32 MiB anew and gives it back when it is freed, so each large tensor costs page faults at each use: about a
-fifth of a forward pass at batch 8. ``keep`` tells it to serve all blocks from the heap and never to trim it; the process then
-stays as large as it once was. HANDLIB_HEAP=default in the environment leaves the allocator alone.
+glibc maps every block above 32 MiB anew and gives it back when it is freed, so each large tensor costs page faults at
+each use: about a fifth of a forward pass at batch 8. ``keep`` tells it to serve all blocks from the heap and never to
+trim it; the process then stays as large as it once was. HANDLIB_HEAP=default in the environment leaves the allocator
+alone.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # from malloc.h
 
 @functools.cache
 def keep():
-    """Whether the heap now keeps its memory (glibc on Linux, unless HANDLIB_HEAP=default). For the whole process, done once."""
+    """Set the whole process so, once; False where it was not done (no glibc, or HANDLIB_HEAP=default)."""
     if not sys.platform.startswith("linux") or os.environ.get("HANDLIB_HEAP", "keep") == "default":
         return False
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""InterNet, the baseline of InterHand2.6M (Moon et al., ECCV 2020): ResNet-50 and one volume of 64 x 64 x 64 cells per joint.
+"""InterNet, the baseline of InterHand2.6M (Moon et al., ECCV 2020): ResNet-50 and a volume of 64^3 cells per joint.
 
 Joints are in INTERHAND42 order; coordinates live in the 64-box of ``net.input``.
 """
@@ -29,9 +29,9 @@ KEYS = {
 class InterNet(Network):
     """(B, 3, 256, 256) RGB in 0..1 -> dict, float32:
 
-    ``joint_coord`` (B, 42, 3): x, y, z of the highest cell of each volume, whole numbers; ``rel_root_depth`` (B, 1) left wrist minus
-    right wrist, from ``root_heatmap1d`` (B, 64); ``hand_type_logits`` and ``hand_type_sigmoid`` (B, 2) for (right, left);
-    ``joint_heatmap3d`` (B, 42, 64, 64, 64) by depth, row and column.
+    ``joint_coord`` (B, 42, 3): x, y, z of the highest cell of each volume, whole numbers; ``rel_root_depth`` (B, 1)
+    left wrist minus right wrist, from ``root_heatmap1d`` (B, 64); ``hand_type_logits`` and ``hand_type_sigmoid`` (B, 2)
+    for (right, left); ``joint_heatmap3d`` (B, 42, 64, 64, 64) by depth, row and column.
     """
 
     name = "internet"
@@ -53,9 +53,11 @@ class InterNet(Network):
             part.apply(initialise)
 
     def forward(self, images, stages=False):
-        layers = self.backbone(images)
+        layers = self.backbone(self.prepared(images))
         raised = [enlarge(layers[-1]) for enlarge in self.enlarge]
-        volumes = [volume(x).unflatten(1, (JOINTS_PER_HAND, CELLS)) for volume, x in zip(self.volume, raised, strict=True)]
+        volumes = [
+            volume(x).unflatten(1, (JOINTS_PER_HAND, CELLS)) for volume, x in zip(self.volume, raised, strict=True)
+        ]
         volumes = torch.cat(volumes, 1)
         pooled = layers[-1].mean((2, 3))
         root, hand_type = self.root_depth(pooled), heads.full_precision(self.hand_type(pooled))
@@ -68,13 +70,16 @@ class InterNet(Network):
             "hand_type_sigmoid": hand_type.sigmoid(),
         }
         if stages:
-            out |= {f"layer{i + 1}": x for i, x in enumerate(layers)} | {f"deconv_{i + 1}": x for i, x in enumerate(raised)}
+            out |= {f"layer{i + 1}": x for i, x in enumerate(layers)} | {
+                f"deconv_{i + 1}": x for i, x in enumerate(raised)
+            }
         return out
 
     def loss(self, out, targets):
         """The three published terms and their sum, ``total``.
 
-        Targets: joint_coord (B, 42, 3), joint_valid (B, 42), rel_root_depth and root_valid (B, 1), hand_type (B, 2), hand_type_valid (B,).
+        Targets: joint_coord (B, 42, 3), joint_valid (B, 42), rel_root_depth and root_valid (B, 1), hand_type (B, 2),
+        hand_type_valid (B,).
         """
         volumes = heads.full_precision(out["joint_heatmap3d"])
         difference = (volumes - target_volume(targets["joint_coord"].to(volumes.dtype))).square()
@@ -85,10 +90,18 @@ class InterNet(Network):
         }
         return terms | {"total": sum(terms.values())}
 
+    def load_backbone(self, file):
+        """Fill the ResNet-50 from torchvision's ImageNet file; returns the names not used (the classifier's)."""
+        return checkpoints.load_backbone(self.backbone, file)
+
 
 def deconv(inputs, outputs=256):
     """Twice the size: transposed convolution, batch norm, ReLU."""
-    return nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    return (
+        nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
 
 
 def initialise(module):
@@ -108,12 +121,7 @@ def highest_cell(volumes):
 
 
 def target_volume(joints):
-    """(B, J, 3) x, y, z -> (B, J, 64, 64, 64) Gaussian with its peak of 255 at the joint; cell k lies at coordinate k."""
+    """(B, J, 3) x, y, z -> (B, J, 64, 64, 64) Gaussian, 255 at the joint; cell k lies at coordinate k."""
     cells = torch.arange(CELLS, device=joints.device)
     x, y, z = torch.exp(-0.5 * ((cells - joints[..., None]) / SIGMA) ** 2).unbind(2)
     return PEAK * z[:, :, :, None, None] * y[:, :, None, :, None] * x[:, :, None, None, :]
-
-
-def load_backbone(net, file):
-    """Fill the ResNet-50 of ``net`` from torchvision's ImageNet file; returns the names that were dropped (the classifier's)."""
-    return checkpoints.load_backbone(net.backbone, file)

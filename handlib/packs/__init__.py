@@ -10,4 +10,4 @@ from handlib.packs.reading import Pack
 from handlib.packs.reading import open_pack as open
 from handlib.packs.writing import write, write_from
 
-__all__ = ["Pack", "find", "open", "write"]
+__all__ = ["Pack", "find", "open", "write", "write_from"]

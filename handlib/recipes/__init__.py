@@ -6,14 +6,13 @@ An override, or a line of the file, that no recipe knows is an error that names 
 """
 
 import dataclasses
-import difflib
 import types
 import typing
 from pathlib import Path
 
 import yaml
 
-from handlib.files import InputError, require
+from handlib.files import InputError, require, require_known
 
 FOLDER = Path(__file__).parent
 
@@ -120,15 +119,6 @@ def _values(recipe):
         raise InputError(path, "holds no settings", "write one 'name: value' per line, as in digit_interhand.yaml")
     require_known(values, FIELDS, path)
     return path, {"name": path.stem} | values
-
-
-def require_known(given, known, source):
-    """InputError for the first key of ``given`` that is not among ``known``, naming the nearest that is."""
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            meant = f"did you mean '{near[0]}'? " if near else ""
-            raise InputError(source, "no such setting", f"{meant}known: {', '.join(known)}", field=key)
 
 
 def _checked(values, source):

@@ -8,6 +8,8 @@
 
 import csv
 import os
+import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -39,12 +41,16 @@ class EpochFolders(CheckpointIO):
                 os.fsync(file.fileno())
 
     def load_checkpoint(self, path, map_location="cpu", weights_only=True):
-        state = torch.load(Path(path) / STATE, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(Path(path) / STATE, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            problem = f"is not the state of a training ({type(error).__name__})"
+            raise InputError(Path(path) / STATE, problem, f"delete {Path(path).parent} to begin anew") from error
         tensors, _ = weights.read(path)
         return state | {"state_dict": {f"net.{name}": value for name, value in tensors.items()}}
 
     def remove_checkpoint(self, path):
-        raise NotImplementedError("checkpoints are kept; see Keeper")
+        shutil.rmtree(path)
 
 
 def last(out):
@@ -145,7 +151,7 @@ class Keeper(pl.Callback):
     def on_train_epoch_end(self, trainer, module):
         self._row(trainer)
         folder = self.out / "checkpoints" / f"epoch_{trainer.current_epoch:04d}"
-        better = self._judge(trainer)
+        better = self._judge(trainer, module.figures)
         before = last(self.out) if trainer.is_global_zero else None
         trainer.save_checkpoint(folder)  # every process takes part, the first one writes
         if trainer.is_global_zero:
@@ -157,12 +163,9 @@ class Keeper(pl.Callback):
             self._write_tables(trainer)
         trainer.strategy.barrier()  # whoever returns from the training finds its files
 
-    def _judge(self, trainer):
+    def _judge(self, trainer, figures):
         """Record the epoch's validation, if there was one; whether it is the best so far."""
-        metrics = trainer.callback_metrics
-        figures = {name[4:]: float(value) for name, value in metrics.items() if name.startswith("val/")}
-        epochs = [row["epoch"] for row in self.validation]
-        if not figures or trainer.current_epoch in epochs or (trainer.current_epoch + 1) % self.recipe.validate_every:
+        if figures is None:
             return False
         if self.recipe.monitor not in figures:
             problem = f"{self.recipe.monitor!r} is no figure of the validation"
@@ -171,10 +174,9 @@ class Keeper(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics({f"val/{name}": value for name, value in figures.items()}, step=trainer.global_step)
         value = figures[self.recipe.monitor]
-        if self.best is None or value < self.best:
-            self.best = value
-            return True
-        return False
+        better = value < (float("inf") if self.best is None else self.best)  # never so for NaN
+        self.best = value if better else self.best
+        return better
 
     def _write_tables(self, trainer):
         """Both tables as the checkpoint knows them; rows of an epoch that was cut short go."""

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handlib import crops, geometry
-from handlib.recipes import require_known
+from handlib.files import require_known
 
 # By the type of a network's ``input``: the crop, and how its augmentation is drawn.
 CROPS = {geometry.HandPairInput: (crops.hand_pair, crops.draw)}

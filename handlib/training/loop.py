@@ -1,5 +1,6 @@
 """``fit``: a recipe, a pack and an output folder -> a trained network. Lightning runs the loops."""
 
+import contextlib
 import dataclasses
 import logging
 import signal
@@ -73,13 +74,14 @@ def fit(
         out: folder for checkpoints, history and logs (see handlib.training.checkpoints).
         net: start from this network (fine-tuning) instead of a fresh one.
         accelerator, devices, nodes: as Lightning's. The recipe's batch is shared among all devices, never multiplied.
+            Several devices need a script, started once, by torchrun or by srun; a notebook uses one.
 
     A 16-mixed recipe needs a GPU; on a CPU it runs in 32-true, says so, and recipe.json records both.
     Interrupted (Ctrl-C), the last whole epoch is kept and KeyboardInterrupt raised; the same call goes on from there.
     Raises InputError for wrong settings, a batch that does not divide, and an ``out`` that belongs to another training.
     """
     recipe, out = recipes.read(recipe, **overrides), Path(out)
-    net = network(recipe, bodies) if net is None else net
+    net = (network(recipe, bodies) if net is None else net).train()  # Lightning would leave a loaded one in eval mode
     precision = _precision(recipe, accelerator, overrides)
     identity = recipe.identity() | {"pack": pack.manifest["hash"], "precision": precision}
     start = checkpoints.last(out)
@@ -144,8 +146,8 @@ def _run(trainer, module, data, start):
     try:
         with _quiet():
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
+    except SystemExit as error:
+        if type(error) is not SystemExit or not trainer.interrupted:  # SIGTERM has a subclass of its own
             raise
         raise KeyboardInterrupt("training interrupted; the same call goes on after the last whole epoch") from None
     finally:
@@ -153,13 +155,13 @@ def _run(trainer, module, data, start):
             signal.signal(signal.SIGINT, handler)
 
 
-class _quiet:
+@contextlib.contextmanager
+def _quiet():
     """Lightning's remarks about the machine, kept off the reader's screen; its warnings still come through."""
-
-    def __enter__(self):
-        self.logger = logging.getLogger("lightning.pytorch")
-        self.level = self.logger.level
-        self.logger.setLevel(logging.WARNING)
-
-    def __exit__(self, *_):
-        self.logger.setLevel(self.level)
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

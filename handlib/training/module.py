@@ -12,12 +12,16 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch
 
 
 class Training(pl.LightningModule):
-    """Trains ``net`` by a recipes.Recipe. ``terms``: the loss terms of the last pass, on the device, detached."""
+    """Trains ``net`` by a recipes.Recipe.
+
+    ``terms``: the loss terms of the last pass, on the device, detached. ``figures``: the protocol's figures over the
+    whole validation pack after an epoch that was validated, else None; equal on every process.
+    """
 
     def __init__(self, net, recipe):
         super().__init__()
         self.net, self.recipe = net, recipe
-        self.terms, self.collector = {}, None
+        self.terms, self.figures, self.collector = {}, None, None
         if recipe.optimizer not in OPTIMIZERS:
             problem = f"no optimizer {recipe.optimizer!r}"
             raise InputError(f"recipe {recipe.name}", problem, f"use one of {', '.join(OPTIMIZERS)}", "optimizer")
@@ -27,6 +31,7 @@ class Training(pl.LightningModule):
 
     def on_train_epoch_start(self):
         """Rate and random state of the epoch, both from the epoch's number alone (drop-out, where a network has it)."""
+        self.figures = None
         for group in self.optimizers().param_groups:
             group["lr"] = self.recipe.learning_rate(self.current_epoch)
         state = np.random.SeedSequence([self.recipe.seed, self.current_epoch, self.global_rank]).generate_state(1)
@@ -45,14 +50,12 @@ class Training(pl.LightningModule):
         self.collector.add(self.net(batch["image"]), batch)
 
     def on_validation_epoch_end(self):
-        """The protocol's figures over the whole validation pack, equal on every process."""
         merged = self.collector.merged()
         if self.trainer.world_size > 1:
             parts = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, merged)
             merged = Collector.union(parts)
-        figures = merged.evaluate(self.recipe.protocol)
-        self.log_dict({f"val/{name}": float(value) for name, value in figures.items()}, logger=False)
+        self.figures = {name: float(value) for name, value in merged.evaluate(self.recipe.protocol).items()}
 
 
 class PackData(pl.LightningDataModule):

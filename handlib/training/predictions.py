@@ -139,7 +139,7 @@ def predict(
         samples: that many, evenly spaced; indices: these places of the pack; neither: all.
         half: automatic fp16 on a GPU, as the published figures were made; refused on a CPU.
         device: None is the GPU where there is one.
-        file: keep the result in this .npz file; where it holds what these weights gave on this pack with these settings,
+        file: keep the result in this .npz file; where it holds what these weights gave on this pack and settings,
             it is read instead of made again.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,7 +1,7 @@
 """DIGIT and InterNet against the published implementations: stages, outputs, losses, gradients, train mode, decoding.
 
-Weights and pictures are the seeded stand-ins; the JSON files say which cases there are and how their weights are conditioned.
-Tolerances are those of the reference's README.
+Weights and pictures are the seeded stand-ins; the JSON files say which cases there are and how their weights are
+conditioned. Tolerances are those of the reference's README.
 """
 
 import functools
@@ -13,7 +13,7 @@ import torch
 from handlib import geometry, networks
 from handlib.networks import digit, internet
 from handlib.networks.blocks import heads
-from handlib.verify import Row, Skip, standin
+from handlib.verify import Row, Skip, reference, standin
 from handlib.verify.reference import deviation, image, parse_slice
 
 STAGE = 1e-3  # of the tensor's standard deviation
@@ -46,18 +46,21 @@ def conditioned(name, array, constants):
     return value.astype(array.dtype)
 
 
+@functools.lru_cache(maxsize=1)
+def stand_ins(path):
+    return standin.weights(reference.load_keys(path))
+
+
 class Networks:
     """Networks of one kind with stand-in weights; plain or conditioned, float32 or float64. The last one is kept."""
 
     def __init__(self, ref, name, constants):
-        self.name, self.constants = name, constants
-        self.plain = standin.weights(ref.json(f"keys_{name}.json"))
+        self.name, self.constants, self.keys = name, constants, ref.path(f"keys_{name}.json")
         self.get = functools.lru_cache(maxsize=1)(self._get)
 
     def weights(self, plain=False):
-        if plain:
-            return self.plain
-        return {name: conditioned(name, array, self.constants) for name, array in self.plain.items()}
+        weights = stand_ins(self.keys)
+        return weights if plain else {name: conditioned(name, array, self.constants) for name, array in weights.items()}
 
     def _get(self, plain=False, double=False):
         net = networks.create(self.name).eval()
@@ -147,10 +150,17 @@ def digit_forward(ref):
             else:
                 yield statistics(label, key, out[key], known, output_tolerance(key))
         if "segm_logits" in facts:
-            yield statistics(label, "segm_logits", out["segm_logits"], facts["segm_logits"], STAGE * facts["segm_logits"]["std"])
+            yield statistics(
+                label, "segm_logits", out["segm_logits"], facts["segm_logits"], STAGE * facts["segm_logits"]["std"]
+            )
         if f"{name}/segm_mask" in arrays:
             differ = (out["segm_logits"].argmax(1).numpy() != arrays[f"{name}/segm_mask"]).sum()
-            yield Row(label, "segm_mask, pixels that differ", int(differ), facts["segm_mask"]["pixels_with_top2_gap_below_1e_3"])
+            yield Row(
+                label,
+                "segm_mask, pixels that differ",
+                int(differ),
+                facts["segm_mask"]["pixels_with_top2_gap_below_1e_3"],
+            )
         yield from float64_rows(nets, f"{name}_float64/", arrays, images, plain, label)
 
 
@@ -184,7 +194,9 @@ def _digit_loss(nets, name, facts, known, arrays, double):
     images, row = picture(label, facts)
     yield row
     net = nets.get(False, double).train(training)
-    targets = {key.split("/")[1]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith(f"{name}/")}
+    targets = {
+        key.split("/")[1]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith(f"{name}/")
+    }
     out = net(images.double() if double else images)
     terms = net.loss(out, targets)
     terms["total"].backward()
@@ -204,7 +216,9 @@ def gradient_rows(net, known, label, tolerance):
     total = torch.stack(list(norms.values())).norm()
     yield Row(label, "gradient of all, norm", relative(total, known["total_norm"]), tolerance)
     for name, value in known["norms"].items():
-        yield Row(label, f"gradient {name.removeprefix('pose_reg.')}", relative(norms[net.keys.ours(name)], value), tolerance)
+        yield Row(
+            label, f"gradient {name.removeprefix('pose_reg.')}", relative(norms[net.keys.ours(name)], value), tolerance
+        )
     if "without_grad" in known:
         without = {net.keys.published(name) for name, _ in net.named_parameters() if name not in norms}
         yield Row(label, "parameters without gradient", len(without ^ set(known["without_grad"])), 0)
@@ -221,7 +235,9 @@ def sample_rows(net, out, targets, facts, label, tolerance):
             yield Row(label, f"{key} of sample {i}", relative(net.loss(*one)[key], value), tolerance)
     terms = net.loss(out, targets) if "test_mode_losses" in facts else {}
     for key, value in facts.get("test_mode_losses", {}).items():
-        yield Row(label, f"{key} in test mode", relative(terms["total" if key == "total_loss" else key], value), tolerance)
+        yield Row(
+            label, f"{key} in test mode", relative(terms["total" if key == "total_loss" else key], value), tolerance
+        )
 
 
 def running_rows(net, facts, label):
@@ -229,10 +245,14 @@ def running_rows(net, facts, label):
     for name, known in facts.get("running_stats_after_one_forward", {}).items():
         values = state[net.keys.ours(name)].double().numpy()
         off = deviation(values[:4], known["first4"])
-        yield Row(label, name.removeprefix("pose_reg."), max(off, abs(values.sum() - known["sum"]) / values.size), OUTPUT)
+        yield Row(
+            label, name.removeprefix("pose_reg."), max(off, abs(values.sum() - known["sum"]) / values.size), OUTPUT
+        )
     if "num_batches_tracked_after" in facts:
         counts = [int(value) for name, value in state.items() if name.endswith("num_batches_tracked")]
-        yield Row(label, "num_batches_tracked", deviation(counts, [facts["num_batches_tracked_after"]] * len(counts)), 0)
+        yield Row(
+            label, "num_batches_tracked", deviation(counts, [facts["num_batches_tracked_after"]] * len(counts)), 0
+        )
 
 
 def camera_rows(name, out, targets, arrays, label):
@@ -284,7 +304,9 @@ def digit_convert(ref):
     """2.5D joints to the camera's frame, mirrored samples among them."""
     arrays = ref.npz("digit_forward.npz")
     for name in [key.removesuffix("/cam") for key in arrays if key.endswith("/cam")]:
-        camera = {key.split("/")[1]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith(f"{name}/")}
+        camera = {
+            key.split("/")[1]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith(f"{name}/")
+        }
         ours = lift_mm(camera["joint_coord"], camera)
         yield Row(f"digit {name}", "cam, mm", deviation(ours, camera["cam"]), MILLIMETRE)
         exchanged = torch.where(camera["flipped"][:, None, None], ours.roll(21, 1), ours)
@@ -309,14 +331,23 @@ def internet_network(ref):
     yield from stage_rows("internet", out, facts["stages"], arrays, "")
     yield Row("internet", "joint_coord (argmax)", deviation(out["joint_coord"], arrays["joint_coord"]), 0)
     peak = STAGE * facts["stages"]["joint_heatmap3d"]["std"]
-    yield Row("internet", "peak_value", deviation(out["joint_heatmap3d"].flatten(2).amax(2), arrays["peak_value"]), peak)
+    yield Row(
+        "internet", "peak_value", deviation(out["joint_heatmap3d"].flatten(2).amax(2), arrays["peak_value"]), peak
+    )
     for key in ("rel_root_depth", "hand_type"):
         yield Row("internet", key, deviation(out[key], arrays[key]), OUTPUT)
     yield from _internet_losses(nets.get(), out, facts, arrays)
     with torch.inference_mode():
         double = nets.get(double=True)(images.double())
-    yield Row("internet float64", "rel_root_depth", deviation(double["rel_root_depth"], arrays["rel_root_depth_float64"]), FLOAT64)
-    yield Row("internet float64", "hand_type", deviation(double["hand_type_sigmoid"], arrays["hand_type_float64"]), FLOAT64)
+    yield Row(
+        "internet float64",
+        "rel_root_depth",
+        deviation(double["rel_root_depth"], arrays["rel_root_depth_float64"]),
+        FLOAT64,
+    )
+    yield Row(
+        "internet float64", "hand_type", deviation(double["hand_type_sigmoid"], arrays["hand_type_float64"]), FLOAT64
+    )
 
 
 def _internet_losses(net, out, facts, arrays):
@@ -337,4 +368,12 @@ def _internet_losses(net, out, facts, arrays):
         yield Row("internet gaussian", f"{axis}_line", deviation(line, arrays[f"gaussian/{axis}_line"]), OUTPUT)
 
 
-CHECKS = [digit_weights, digit_forward, digit_losses, digit_losses_float64, digit_decode, digit_convert, internet_network]
+CHECKS = [
+    digit_weights,
+    digit_forward,
+    digit_losses,
+    digit_losses_float64,
+    digit_decode,
+    digit_convert,
+    internet_network,
+]

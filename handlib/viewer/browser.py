@@ -20,7 +20,7 @@ from handlib.geometry import project
 from handlib.viewer import mesh, palette
 
 SPLITS = ("train", "val", "test")
-PART_OPACITY = 0.55
+PART_OPACITY = 0.7
 _NOTHING = mesh.Hand("right", np.zeros((1, 3)), np.zeros((1, 3), int), np.zeros((21, 3)), np.zeros(1, int))
 
 
@@ -52,6 +52,21 @@ def layers(data):
     """{"right": layer, "left": layer}: MANO where the data root has ``bodies/``, else the free hand; they say which."""
     folder = Path(data) / "bodies"
     return {side: bodies.load(folder if folder.is_dir() else None, f"mano_{side}") for side in mesh.SIDES}
+
+
+def read(pack, layers, frame):
+    """Sample ``frame`` of a pack for these layers: its MANO fits count only where they are of the same body model.
+
+    MANO's parameters on the free hand would give a wrong mesh. ``fits_drawn`` says why there are none.
+    """
+    sample = pack[frame]
+    of_mano = pack.manifest["fits_of"] == "MANO"
+    if not sample["mano_valid"].any():
+        return sample | {"fits_drawn": "no MANO fit"}
+    if any(layer.is_free == of_mano for layer in layers.values()):
+        missing = "fits of MANO, whose files are not here" if of_mano else f"fits of {pack.manifest['fits_of']}"
+        return sample | {"mano_valid": np.zeros_like(sample["mano_valid"]), "fits_drawn": missing}
+    return sample | {"fits_drawn": "mesh: MANO" if of_mano else "mesh: free hand"}
 
 
 def hands(sample, layers):
@@ -100,17 +115,13 @@ def canvas(sample, posed, state):
 
 def render_mesh(hand):
     """A hand in its side's colour, wrist closed, as ``render`` takes it."""
-    return render.Mesh(*render.seal(hand.verts, hand.faces), colours=palette.rgb(palette.SIDE[hand.side]) / 255)
+    return render.Mesh(*render.seal(hand.verts, hand.faces), colours=palette.lit(hand.side))
 
 
-def caption(pack, sample, posed, layers, state):
+def caption(pack, sample, state):
     """What the frame is, and what it has not: no picture is silently less than it was asked to be."""
-    row = pack.index.iloc[state.frame]
-    facts = [f"{state.frame + 1} of {len(pack)}: {row['key']}", f"{row['hands']}"]
-    if not posed:
-        facts.append("no MANO fit: skeleton only")
-    elif any(layers[side].is_free for side in posed):
-        facts.append("mesh: free hand")
+    drawn = sample["fits_drawn"] + ("" if sample["mano_valid"].any() else ": 3D joints only")
+    facts = [f"{state.frame + 1} of {len(pack)}: {sample['key']}", sample["hands"], drawn]
     if state.parts and not sample["part_mask_valid"]:
         facts.append("no part mask")
     return " · ".join(facts)
@@ -149,14 +160,14 @@ def update(shown, pack, layers, state):
 
 def _content(pack, layers, state):
     """Everything of a figure that depends on the state: {trace: its properties}, title and axis limits."""
-    sample = pack[state.frame]
+    sample = read(pack, layers, state.frame)
     posed = hands(sample, layers)
     picture = canvas(sample, posed, state)
     h, w = picture.shape[:2]
     content = {
         "picture": dict(source=_data_uri(picture)),
         "box": dict(_box(sample["bbox"]), visible=state.box),
-        "title": dict(text=caption(pack, sample, posed, layers, state), font=dict(size=13), x=0.01, y=0.97),
+        "title": dict(text=caption(pack, sample, state), font=dict(size=13), x=0.01, y=0.97),
         "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
         "scene": mesh.limits(cloud(sample, posed)),
     }

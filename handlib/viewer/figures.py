@@ -77,7 +77,9 @@ def _from_hands(joints):
 
 
 def show_picture(axes, image, caption=""):
+    """A picture on axes of its own; what is drawn over it later does not move its borders."""
     axes.imshow(picture(image))
+    axes.autoscale(False)
     axes.set_axis_off()
     if caption:
         axes.set_title(caption, fontsize=8, color=palette.INK)

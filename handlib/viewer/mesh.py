@@ -78,17 +78,21 @@ class Case:
 def cases(layers, sample=None):
     """What there is to inspect, by side: the sample's hands where it has MANO fits, the mean hand where it has none.
 
-    layers: {"right": layer, "left": layer} of ``bodies.load``; the title of every figure says which of the two it is.
+    layers: {"right": layer, "left": layer} of ``bodies.load``; sample: as ``browser.read`` gives it. Hands in view come
+    first. The title of every figure says which of the two it is.
     """
     found = {side: rest(layer, side) for side, layer in layers.items()}
     if sample is None:
         return found
+    in_view = [side_name(sample, hand) for hand in np.flatnonzero(sample["hand_type"])]
+    found = {side: found[side] for side in sorted(found, key=lambda side: side not in in_view)}
     for hand, fitted in enumerate(sample["mano_valid"]):
         side = side_name(sample, hand)
         if fitted:
             found[side] = from_sample(sample, hand, layers[side])
         else:
-            found[side] = dataclasses.replace(found[side], name="mean pose (this frame has no MANO fit)")
+            why = sample.get("fits_drawn", "no MANO fit")
+            found[side] = dataclasses.replace(found[side], name=f"mean pose (this frame: {why})")
     return found
 
 

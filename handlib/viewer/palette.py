@@ -24,6 +24,11 @@ def rgb(colour):
     return np.frombuffer(bytes.fromhex(colour.lstrip("#")), np.uint8)
 
 
+def lit(side):
+    """A hand's colour under the lights of ``handlib.render``, which darken: (3,) float, 0..1."""
+    return rgb(mix(SIDE[side], "#FFFFFF", 0.45)) / 255
+
+
 def css(values):
     """(r, g, b), 0..255 -> '#rrggbb'."""
     return "#" + bytes(int(value) for value in values).hex()

@@ -3,6 +3,8 @@
 Their interactive figures go to stand-alone HTML as they are (``Run.figure`` writes both kinds, whole or not at all).
 """
 
+import dataclasses
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
@@ -40,21 +42,30 @@ def inspector(cases, state):
 
 
 def frame(pack, layers, state):
-    """The browser's state as a matplotlib figure: the picture as the state has it, the hands in 3D from the side."""
-    sample = pack[state.frame]
+    """The browser's state as a matplotlib figure: annotation, mesh, part mask (what there is of them), and 3D."""
+    sample = browser.read(pack, layers, state.frame)
     posed = browser.hands(sample, layers)
-    figure, ((left, right),) = figures.sheet(9, 4.2, 1, 2)
-    figure.suptitle(browser.caption(pack, sample, posed, layers, state), fontsize=9, color=palette.INK)
-    figures.show_picture(left, browser.canvas(sample, posed, state))
-    _draw_annotation(left, sample, state)
-    _side_view(right, sample, posed)
+    plain = dataclasses.replace(state, mesh=False, parts=False)
+    shown = [("annotation", plain)]
+    if state.mesh and posed:
+        shown.append(("mesh", dataclasses.replace(plain, mesh=True)))
+    if state.parts and sample["part_mask_valid"]:
+        shown.append(("part mask", dataclasses.replace(plain, parts=True)))
+    height, width = sample["image"].shape[:2]
+    tall = 3.6
+    figure, (panels,) = figures.sheet(len(shown) * (tall * width / height + 0.15) + tall, tall + 0.6, 1, len(shown) + 1)
+    figure.suptitle(browser.caption(pack, sample, state), fontsize=9, color=palette.INK)
+    for axes, (name, own) in zip(panels, shown, strict=False):
+        figures.show_picture(axes, browser.canvas(sample, posed, own), name)
+    _draw_annotation(panels[0], sample, state)
+    _side_view(panels[-1], sample, posed)
     return figure
 
 
 def contact_sheet(pack, frames, layers, state=None, columns=4, tile=2.8):
     """Frames of a pack as the browser shows them, side by side. state: what is drawn (its frame is not used)."""
     state = state or browser.State()
-    samples = [pack[int(number)] for number in frames]
+    samples = [browser.read(pack, layers, int(number)) for number in frames]
     names = [f"{number}: {pack.index['hands'].iloc[int(number)]}" for number in frames]
     posed = [browser.hands(sample, layers) if state.mesh else {} for sample in samples]
 
@@ -96,7 +107,7 @@ def _colours(seen, colour):
         parts = np.zeros(len(hand.verts), int)
         parts[hand.faces] = hand.parts[:, None]
         return palette.segments(hand.side)[parts] / 255
-    return np.array(to_rgb(palette.SIDE[hand.side]))
+    return palette.lit(hand.side)
 
 
 def _side_view(axes, sample, posed):

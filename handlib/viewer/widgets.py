@@ -11,7 +11,7 @@ def inspector(cases, state=None):
     state = state or mesh.State(side=next(iter(cases)))
     shown = go.FigureWidget(mesh.figure(cases, state))
     controls = {
-        "side": _choice("hand", list(cases), state.side),
+        "side": _choice("hand", [side for side in mesh.SIDES if side in cases], state.side),
         "colour": _choice("colour", mesh.COLOURS, state.colour),
         "truth": _switch("ground truth over it", state.truth),
         "joints": _switch("joints and bones", state.joints),

@@ -6,8 +6,8 @@ import smplx
 import torch
 
 from handlib import bodies, fields, render
-from handlib.bodies import free
-from handlib.bodies.mano import TIPS
+from handlib.bodies import files, free
+from handlib.bodies.mano import TIPS, ManoLayer
 from handlib.files import InputError
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
@@ -56,9 +56,6 @@ def test_the_left_hand_is_the_mirrored_right_one(layers):
 
 def test_pose_correctives_are_mirrored_too():
     """The free hand has none of its own, so they are made up here."""
-    from handlib.bodies import files
-    from handlib.bodies.mano import ManoLayer
-
     arrays = free.arrays("right")
     arrays["posedirs"] = np.random.default_rng(0).normal(0, 1e-3, (778, 3, 135))
     right = ManoLayer(files.model(arrays, "right"), "right", torch.float64)

@@ -62,6 +62,11 @@ def test_without_a_fit_it_says_so(bare, layers):
         mesh.from_sample(bare, 1, layers["left"])
 
 
+def test_the_hand_in_view_comes_first(pair, bare, layers):
+    assert list(mesh.cases(layers, bare)) == ["left", "right"]
+    assert list(mesh.cases(layers, pair)) == list(mesh.cases(layers)) == ["right", "left"]
+
+
 def test_sliders_are_the_models_own_components(cases, layers):
     layer, case = layers["right"], cases["right"]
     pca = np.concatenate([np.zeros(3), BENT])

@@ -45,10 +45,25 @@ def test_inspector_joints_lie_in_the_hand(layers):
 def test_frame_shows_picture_and_depth(pack, layers, number):
     figure = static.frame(pack, layers, browser.State(number))
     left, right = figure.axes
+    assert (left.get_title(), right.get_title()[:5]) == ("annotation", "in 3D")
     assert np.array_equal(_image(left), pack[number]["image"])
     drawn_in_3d = _hand_pixels(_image(right)).any() or len(right.collections) > 0
     assert drawn_in_3d
     assert pack[number]["key"] in figure.get_suptitle()
+
+
+def test_frame_has_a_panel_for_each_thing_there_is(pack, layers):
+    names = [
+        [axes.get_title() for axes in static.frame(pack, layers, browser.State(number, mesh=True, parts=True)).axes]
+        for number in (0, 1)
+    ]
+    assert [panels[:-1] for panels in names] == [["annotation", "mesh", "part mask"], ["annotation"]]
+
+
+def test_a_box_beyond_the_border_does_not_shrink_the_picture(pack, layers):
+    outside = type(pack)([pack[0] | {"bbox": np.float32([-50, -50, 400, 400])}])
+    axes = static.contact_sheet(outside, [0], layers).axes[0]
+    assert axes.get_xlim() == (-0.5, 159.5) and axes.get_ylim() == (119.5, -0.5)
 
 
 def test_contact_sheet_has_every_frame(pack, layers):

@@ -111,6 +111,16 @@ def test_the_mesh_overlay_covers_the_hands(pair, layers):
     assert rows.min() >= pixels[:, 1].min() - 1 and rows.max() <= pixels[:, 1].max() + 1
 
 
+def test_fits_of_mano_are_not_drawn_with_the_free_hand(pack, pair, layers):
+    pack = type(pack)([pair])
+    pack.manifest["fits_of"] = "MANO"
+    figure = browser.figure(pack, layers, browser.State(0, mesh=True))
+    assert not _trace(figure, "mesh right").visible and _trace(figure, "skeleton right").visible
+    assert "whose files are not here" in figure.layout.title.text
+    cases = mesh.cases(layers, browser.read(pack, layers, 0))
+    assert "mean pose (this frame: fits of MANO" in mesh.figure(cases, mesh.State()).layout.title.text
+
+
 def test_open_pack_says_what_is_missing(tmp_path):
     with pytest.raises(InputError, match="interhand_train or interhand_val or interhand_test"):
         browser.open_pack(tmp_path)

@@ -18,17 +18,18 @@ def conv_bn_relu(inputs, outputs, stride=1):
 
 
 class Exchange(nn.Module):
-    """One module of a stage: four basic blocks on each branch, then every wanted output branch is the sum of all branches.
+    """One module of a stage: four basic blocks on each branch, then each wanted output is the sum of all branches.
 
-    A lower branch comes up by a 1x1 convolution and nearest-neighbour enlargement, a higher one down by 3x3 convolutions of stride 2.
-    ``outputs``: how many branches are wanted, from the highest on.
+    A lower branch comes up by a 1x1 convolution and nearest-neighbour enlargement, a higher one down by 3x3
+    convolutions of stride 2. ``outputs``: how many branches are wanted, from the highest on.
     """
 
     def __init__(self, widths, outputs):
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(w, w) for _ in range(4))) for w in widths)
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(self._path(widths, source, target) for source in range(len(widths))) for target in range(outputs)
+            nn.ModuleList(self._path(widths, source, target) for source in range(len(widths)))
+            for target in range(outputs)
         )
 
     @staticmethod
@@ -42,7 +43,9 @@ class Exchange(nn.Module):
 
     def forward(self, features):
         features = [branch(x) for branch, x in zip(self.branches, features, strict=True)]
-        return [self._sum(paths, features, features[target].shape[-2:]) for target, paths in enumerate(self.fuse_layers)]
+        return [
+            self._sum(paths, features, features[target].shape[-2:]) for target, paths in enumerate(self.fuse_layers)
+        ]
 
     @staticmethod
     def _sum(paths, features, size):
@@ -66,9 +69,7 @@ class HRNet(nn.Module):
         self.conv1, self.bn1 = conv_bn(3, 64, 3, 2)
         self.conv2, self.bn2 = conv_bn(64, 64, 3, 2)
         self.layer1 = bottlenecks(64, 64, 4)
-        self.transition1 = nn.ModuleList(
-            [conv_bn_relu(256, widths[0]), nn.Sequential(conv_bn_relu(256, widths[1], 2))]
-        )
+        self.transition1 = nn.ModuleList([conv_bn_relu(256, widths[0]), nn.Sequential(conv_bn_relu(256, widths[1], 2))])
         self.stage2 = self._stage(widths[:2], modules[0], 2)
         self.transition2 = self._new_branch(widths, 2)
         self.stage3 = self._stage(widths[:3], modules[1], 3)

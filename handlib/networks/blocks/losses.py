@@ -9,7 +9,7 @@ def root_depth(out, targets):
 
 
 def hand_type(out, targets):
-    """Binary cross-entropy of hand_type_logits (B, 2), mean over the hands, then over the batch where hand_type_valid (B,)."""
+    """Binary cross-entropy of hand_type_logits (B, 2), mean over hands and batch; 0 where not hand_type_valid (B,)."""
     logits = out["hand_type_logits"]
     entropy = F.binary_cross_entropy_with_logits(logits, targets["hand_type"].to(logits.dtype), reduction="none")
     return (entropy.mean(1) * targets["hand_type_valid"]).mean()

@@ -58,7 +58,8 @@ def bottlenecks(inputs, width, blocks, stride=1):
 class ResNet(nn.Module):
     """Bottleneck ResNet without its classifier: (B, 3, h, w) -> list of the four layers' outputs.
 
-    The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is ResNet-50.
+    The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is
+    ResNet-50.
     """
 
     def __init__(self, blocks=(3, 4, 6, 3)):

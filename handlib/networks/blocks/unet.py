@@ -1,4 +1,4 @@
-"""The U-Net parts of DIGIT (after Ronneberger et al., MICCAI 2015): padded convolutions, bilinear enlargement with aligned corners."""
+"""DIGIT's U-Net (after Ronneberger et al., MICCAI 2015): padded convolutions, bilinear up with aligned corners."""
 
 import torch
 from torch import nn
