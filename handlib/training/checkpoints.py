@@ -35,10 +35,7 @@ class EpochFolders(CheckpointIO):
         with write_atomic(path) as folder:
             networks.save(self.net, folder, facts)
             state = {key: value for key, value in checkpoint.items() if key != "state_dict"}
-            with open(folder / STATE, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
+            torch.save(state, folder / STATE)
 
     def load_checkpoint(self, path, map_location="cpu", weights_only=True):
         try:

@@ -8,7 +8,7 @@ import trimesh
 from handlib import bodies, fields, render
 from handlib.bodies import free
 
-FINGERS = ("index", "middle", "pinky", "ring", "thumb")  # MANO's order
+FINGERS = ("index", "middle", "little", "ring", "thumb")  # MANO's order
 SHAPES = {
     "v_template": (778, 3),
     "f": (1538, 3),
