@@ -53,7 +53,7 @@ def parser():
     )
 
     bodies = commands.add_parser("bodies", help="write the free hand as MANO_RIGHT.pkl and MANO_LEFT.pkl")
-    bodies.add_argument("folder")
+    bodies.add_argument("folder", help="they go to its subfolder mano/, where smplx and handlib look")
     return top
 
 

@@ -55,8 +55,7 @@ def add_digit_files(root, split):
     reference = shipped("interhand")
     data = json.loads(annotations(root, split, "data").read_text())
     records = {
-        image["id"]: {**image, "anno": note}
-        for image, note in zip(data["images"], data["annotations"], strict=True)
+        image["id"]: {**image, "anno": note} for image, note in zip(data["images"], data["annotations"], strict=True)
     }
     annotations(root, split, "data").with_suffix(".pkl").write_bytes(pickle.dumps(records))
     errors = reference.json(f"fixture/cache/meta_dict_{split}.json")

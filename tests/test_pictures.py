@@ -81,10 +81,11 @@ import os, sys, cv2, numpy as np
 from handlib import pictures
 cv2.setNumThreads(4)
 picture = np.zeros((2000, 2000, 3), np.uint8)
-cv2.GaussianBlur(picture, (0, 0), 3)  # starts OpenCV's threads
+warp = lambda: cv2.warpAffine(picture, np.eye(2, 3), (2000, 2000))
+warp()  # starts OpenCV's threads
 child = os.fork()
 if child == 0:
-    cv2.GaussianBlur(picture, (0, 0), 3)
+    warp()
     cv2.setNumThreads(1)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0

@@ -122,7 +122,10 @@ class Body:
                 parts += [(a + gap * na - b) / MISS, 0.7 * (na + nb)]
             return np.concatenate(parts)
 
-        return least_squares(misfit, angles, bounds=(low, high), diff_step=1e-4, x_scale=10.0, max_nfev=80).x
+        return (
+            least_squares(misfit, angles, bounds=(low, high), diff_step=1e-4, x_scale=10.0, max_nfev=80).x.round(2)
+            + 0.0
+        )
 
 
 def _segments(a, b, c, d):

@@ -21,7 +21,7 @@ def posedirs(verts, normals, joints, weights, flexes):
     out = np.zeros((len(verts), 3, 15, 9))
     for j in range(1, 16):
         if j == 13:
-            continue  # the thumb's root lies deep in the palm, blending serves it well
+            continue  # fuller flesh at the thumb's root is not seen, and the closing fingers would sink into it
         kind = (j - 1) % 3
         past = weights[:, _past(j)].sum(1)
         moving = (past > 1e-3) & (past < 1 - 1e-3)

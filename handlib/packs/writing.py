@@ -142,7 +142,10 @@ def _collect(running, bar):
         try:
             bar.update(future.result())
         except BrokenProcessPool as error:
-            raise RuntimeError("a worker was killed (out of memory?); run again: finished shards are kept") from error
+            raise RuntimeError(
+                "a packing process ended by itself (memory? or a script without `if __name__ == '__main__':`, which "
+                "start_method='spawn' needs); run again: finished shards are kept"
+            ) from error
     return running
 
 

@@ -1,7 +1,7 @@
 """Does this code compute what the published implementations compute? Runs every case of a reference folder.
 
-``handlib verify [SYSTEM] [--reference FOLDER]`` prints a row per case and quantity. A system is a list of check functions
-``f(reference) -> iterator of Row or Skip``; the data in the folder decide which cases there are.
+``handlib verify [SYSTEM] [--reference FOLDER]`` prints a row per case and quantity. A system is a list of check
+functions ``f(reference) -> iterator of Row or Skip``; the data in the folder decide which cases there are.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Skip:
 
 
 def run(system, folder=None):
-    """Yield (module, Row or Skip) for every check of ``system``; a check that breaks is a Row with infinite deviation."""
+    """Yield (module, Row or Skip) for every check of ``system``; one that breaks is a Row with infinite deviation."""
     reference = Reference(folder or SHIPPED / system, system)
     for name in SYSTEMS[system]:
         module = importlib.import_module(f"handlib.verify.{name}")

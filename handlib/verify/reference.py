@@ -70,8 +70,8 @@ def _parse_axis(part):
 def image(expression):
     """The stand-in picture that a reference JSON names.
 
-    ``"blocky('name', 2)"`` -> (2, 3, 256, 256) with 32-pixel squares; ``"standin.image('name', (1, 3, 256, 256))"`` -> raw
-    noise. float32 in [0, 1). Raises ValueError for any other expression.
+    ``"blocky('name', 2)"`` -> (2, 3, 256, 256) with 32-pixel squares; ``"standin.image('name', (1, 3, 256, 256))"`` ->
+    raw noise. float32 in [0, 1). Raises ValueError for any other expression.
     """
     match = re.fullmatch(r"\s*(blocky|standin\.image|image)\((.*)\)\s*", expression)
     if not match:
