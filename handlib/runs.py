@@ -224,6 +224,7 @@ def _execute(notebook, output, values):
             language="python",
             cwd=project_root(),
             progress_bar={"desc": notebook.stem},
+            extra_arguments=["--IPKernelApp.log_level=50"],  # what a cell raises arrives by another way
         )
     except papermill.PapermillExecutionError as error:
         first_line = error.source.strip().splitlines()[0]

@@ -55,7 +55,7 @@ def test_the_left_hand_is_the_mirrored_right_one(layers):
 
 
 def test_pose_correctives_are_mirrored_too():
-    """The free hand has none of its own, so they are made up here."""
+    """Made up here, so that every one of them is large enough to tell."""
     arrays = free.arrays("right")
     arrays["posedirs"] = np.random.default_rng(0).normal(0, 1e-3, (778, 3, 135))
     right = ManoLayer(files.model(arrays, "right"), "right", torch.float64)
