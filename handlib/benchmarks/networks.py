@@ -57,7 +57,7 @@ def bench_training_step():
         yardstick.zero_grad()
         yardstick(images).square().mean().backward()
 
-    seconds, unit = interleaved([step, unit_step], repeats=5, warm_up=1)
+    seconds, unit = interleaved([step, unit_step], repeats=5, warm_up=4)
     yield Row(f"digit training step, batch {batch}", seconds, "ResNet-50 forward + backward", unit, 4.3, 4.3)
 
 
