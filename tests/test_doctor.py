@@ -97,7 +97,7 @@ def test_body_models_are_read(home):
 def test_the_free_hand_in_manos_place_is_named(home):
     from handlib.bodies import free
 
-    free.write_official(home / "data" / "bodies" / "mano")
+    free.write_official(home / "data" / "bodies")
     assert "not MANO" in rows()["MANO right hand"].detail
 
 
