@@ -1,11 +1,11 @@
 import pytest
 import torch
+from tolerances import assert_close
 
 from handlib.networks.blocks import heads
 from handlib.networks.blocks.hrnet import HRNet
 from handlib.networks.blocks.resnet import ResNet
 from handlib.networks.blocks.unet import UNet, enlarge
-from tests.tolerances import assert_close
 
 
 def test_resnet_layers_halve_and_widen():

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from tolerances import assert_close
 
 from handlib import fields, networks
 from handlib.files import InputError
 from handlib.networks import digit
 from handlib.networks.blocks.hrnet import HRNet
 from handlib.verify import Row, interhand_network, reference
-from tests.tolerances import assert_close
 
 
 def off(check, ref=None):

@@ -1,10 +1,10 @@
 import torch
+from tolerances import assert_close
 
 from handlib import networks
 from handlib.networks import internet
 from handlib.networks.blocks.resnet import ResNet
 from handlib.verify import interhand_network, reference
-from tests.tolerances import assert_close
 
 
 def test_equal_to_the_published_implementation():

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 import torch
+from tolerances import assert_close
 
 from handlib import networks
 from handlib.files import InputError
 from handlib.verify import reference
-from tests.tolerances import assert_close
 
 
 def test_names_can_be_created_and_others_are_refused_with_the_names():
