@@ -6,6 +6,7 @@ A mesh is a ``Mesh`` or a plain tuple with the same first members. All meshes of
 """
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -235,26 +236,37 @@ def part_mask(meshes, K, size):
     hides what is behind it and counts as background. For two hands in DIGIT's classes, a MANO layer has
     ``part_classes``. Close the wrists first (``seal``): a ray into an open wrist would show the inside of the fingers.
     """
-    scene = Scene(meshes)
-    view = look(scene, K, size)
-    mask = np.zeros(size, np.uint8)
-    mask[view.rows, view.cols] = _labels(scene, view.hits)
+    depth, mask = np.full(size, np.inf, np.float32), np.zeros(size, np.uint8)
+    for view, labels in _at_once(lambda mesh: _labelled(Mesh(*mesh), K, size), meshes):
+        nearer = view.hits.distance < depth[view.rows, view.cols]
+        rows, cols = view.rows[nearer], view.cols[nearer]
+        depth[rows, cols], mask[rows, cols] = view.hits.distance[nearer], labels[nearer]
     return mask
 
 
-def _labels(scene, hits):
-    per_corner = [np.zeros((0, 3), np.uint8)]
-    for mesh in scene.meshes:
-        labels = None if mesh.labels is None else np.asarray(mesh.labels)
-        counts = {"faces": len(mesh.faces), "vertices": len(mesh.verts)}
-        if labels is None or labels.ndim != 1 or len(labels) not in counts.values():
-            raise ValueError(f"a mesh needs one label for each of its faces or of its vertices; it has {counts}")
-        if len(labels) and not 0 <= labels.min() <= labels.max() <= 255:
-            raise ValueError(f"labels must lie in 0..255, not {labels.min()}..{labels.max()}")
-        of_face = len(labels) == len(mesh.faces)
-        corners = labels[:, None].repeat(3, 1) if of_face else labels[np.asarray(mesh.faces)]
-        per_corner.append(corners.astype(np.uint8))
-    return np.concatenate(per_corner)[hits.face, hits.weights().argmax(1)]
+def _at_once(function, items):
+    """``map`` over a few items, each in a thread of its own: embree lets go of Python's lock."""
+    items = list(items)
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(len(items)) as threads:
+        return list(threads.map(function, items))
+
+
+def _labelled(mesh, K, size):
+    """What one mesh shows of itself, and the label of each of those samples."""
+    labels = None if mesh.labels is None else np.asarray(mesh.labels)
+    counts = {"faces": len(mesh.faces), "vertices": len(mesh.verts)}
+    if labels is None or labels.ndim != 1 or len(labels) not in counts.values():
+        raise ValueError(f"a mesh needs one label for each of its faces or of its vertices; it has {counts}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() <= 255:
+        raise ValueError(f"labels must lie in 0..255, not {labels.min()}..{labels.max()}")
+    scene = Scene([mesh])
+    view = look(scene, K, size)
+    if len(labels) == len(mesh.faces):
+        return view, labels[view.hits.face].astype(np.uint8)
+    nearest = view.hits.weights().argmax(1)
+    return view, labels[scene.faces[view.hits.face, nearest]].astype(np.uint8)
 
 
 def depth_map(meshes, K, size):
