@@ -6,7 +6,6 @@ A mesh is a ``Mesh`` or a plain tuple with the same first members. All meshes of
 """
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -133,6 +132,10 @@ class Scene:
         out = self._embree.run(origins, directions, output=True)
         return Hits(out["primID"], out["u"], out["v"], out["tfar"])
 
+    def first_face(self, directions):
+        """Only which face (-1: none) a ray from the origin meets first, (R,); cheaper than ``first``."""
+        return self._embree.run(np.zeros_like(directions), directions)
+
     def blocked(self, origins, directions, reach):
         """Whether anything lies within ``reach`` (m) along each unit direction, (R,) bool."""
         origins = np.ascontiguousarray(origins, np.float32)
@@ -203,16 +206,19 @@ def look_closely(scene, K, size, jump=0.003):
 
 
 def _cast(scene, K, x, y):
-    """Rays through pixel coordinates x and y (broadcast against each other, then flattened): Hits and directions
-    with z = 1.
-    """
+    """Rays through pixel coordinates x and y (broadcast against each other, then flattened): Hits and directions."""
+    directions = _directions(K, x, y)
+    return scene.first(np.zeros_like(directions), directions), directions
+
+
+def _directions(K, x, y):
+    """Of the rays through those pixel coordinates, (R, 3) with z = 1."""
     inverse = np.linalg.inv(np.asarray(K, np.float64))
     directions = np.empty((*np.broadcast_shapes(x.shape, y.shape), 3), np.float32)
     for axis in range(3):
         across = inverse[axis, 0] * x + inverse[axis, 2]
         np.add(across, inverse[axis, 1] * y, out=directions[..., axis], casting="same_kind")
-    directions = directions.reshape(-1, 3)
-    return scene.first(np.zeros_like(directions), directions), directions
+    return directions.reshape(-1, 3)
 
 
 def _window(verts, K, size):
@@ -236,37 +242,40 @@ def part_mask(meshes, K, size):
     hides what is behind it and counts as background. For two hands in DIGIT's classes, a MANO layer has
     ``part_classes``. Close the wrists first (``seal``): a ray into an open wrist would show the inside of the fingers.
     """
-    depth, mask = np.full(size, np.inf, np.float32), np.zeros(size, np.uint8)
-    for view, labels in _at_once(lambda mesh: _labelled(Mesh(*mesh), K, size), meshes):
-        nearer = view.hits.distance < depth[view.rows, view.cols]
-        rows, cols = view.rows[nearer], view.cols[nearer]
-        depth[rows, cols], mask[rows, cols] = view.hits.distance[nearer], labels[nearer]
+    scene = Scene(meshes)
+    y0, y1, x0, x1 = _window(scene.verts, K, size)
+    directions = _directions(K, np.arange(x0, x1), np.arange(y0, y1)[:, None])
+    per_face = [_face_labels(mesh) for mesh in scene.meshes]
+    if all(labels is not None for labels in per_face):
+        labels = np.concatenate([*per_face, np.zeros(1, np.uint8)])[scene.first_face(directions)]  # -1: nothing there
+    else:
+        hits = scene.first(np.zeros_like(directions), directions)
+        labels = np.where(hits.face >= 0, _corner_labels(scene, hits), 0)
+    mask = np.zeros(size, np.uint8)
+    mask[y0:y1, x0:x1] = labels.reshape(y1 - y0, x1 - x0)
     return mask
 
 
-def _at_once(function, items):
-    """``map`` over a few items, each in a thread of its own: embree lets go of Python's lock."""
-    items = list(items)
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(len(items)) as threads:
-        return list(threads.map(function, items))
-
-
-def _labelled(mesh, K, size):
-    """What one mesh shows of itself, and the label of each of those samples."""
+def _face_labels(mesh):
+    """A mesh's labels (F,) uint8, or None where they are per vertex. ValueError when they fit neither."""
     labels = None if mesh.labels is None else np.asarray(mesh.labels)
     counts = {"faces": len(mesh.faces), "vertices": len(mesh.verts)}
     if labels is None or labels.ndim != 1 or len(labels) not in counts.values():
         raise ValueError(f"a mesh needs one label for each of its faces or of its vertices; it has {counts}")
     if len(labels) and not 0 <= labels.min() <= labels.max() <= 255:
         raise ValueError(f"labels must lie in 0..255, not {labels.min()}..{labels.max()}")
-    scene = Scene([mesh])
-    view = look(scene, K, size)
-    if len(labels) == len(mesh.faces):
-        return view, labels[view.hits.face].astype(np.uint8)
-    nearest = view.hits.weights().argmax(1)
-    return view, labels[scene.faces[view.hits.face, nearest]].astype(np.uint8)
+    return labels.astype(np.uint8) if len(labels) == len(mesh.faces) else None
+
+
+def _corner_labels(scene, hits):
+    """The label of the nearest corner of each hit, or of its face where the mesh has labels per face."""
+    per_corner = [np.zeros((0, 3), np.uint8)]
+    for mesh in scene.meshes:
+        of_face = _face_labels(mesh)
+        labels = np.asarray(mesh.labels)
+        corners = labels[np.asarray(mesh.faces)] if of_face is None else of_face[:, None].repeat(3, 1)
+        per_corner.append(corners.astype(np.uint8))
+    return np.concatenate(per_corner)[hits.face, hits.weights().argmax(1)]
 
 
 def depth_map(meshes, K, size):
