@@ -119,7 +119,7 @@ def test_the_figure_is_drawn_and_a_slider_moves_the_mesh(page, project):
     assert not failed, failed
     _wait_for_inspector(page)
     before = np.array(page.evaluate(VERTICES)).T
-    pack, layers = browser.open_pack(project / "outputs/demo/packs"), browser.layers(project / "data/demo")
+    pack, layers = packs.find(project / "outputs/demo/packs"), browser.layers(project / "data/demo")
     cases = mesh.cases(layers, browser.read(pack, layers, 0))
     side = next(iter(cases))
     assert np.allclose(before, 1000 * mesh.view(cases, mesh.State(side)).hand.verts, atol=0.01)  # mm

@@ -308,3 +308,14 @@ def test_real_frames(real_data, tmp_path):
     pack = packs.write("interhand", real_data / "InterHand", "test", tmp_path / "out", workers=2)
     assert len(pack) == 4 and pack.manifest["hands"] == {"interacting": 2, "left": 1, "right": 1}
     assert [pack[i]["image"].shape for i in range(4)] == [(512, 334, 3), (334, 512, 3), (512, 334, 3), (512, 334, 3)]
+
+
+def test_find_prefers_in_order_and_says_what_is_missing(tree, tmp_path):
+    with pytest.raises(InputError, match="(?s)holds no pack of 'interhand'; nothing is packed there.*handlib run 01"):
+        packs.find(tmp_path)
+    packs.write("interhand", tree, "val", tmp_path / "interhand_val", workers=0)
+    assert packs.find(tmp_path).manifest["split"] == packs.find(tmp_path, split="val").manifest["split"] == "val"
+    with pytest.raises(
+        InputError, match="(?s)holds no pack 'interhand_test'; there are interhand_val.*name a packed split"
+    ):
+        packs.find(tmp_path, split="test")

@@ -13,7 +13,7 @@ from handlib.demo import pool, scene
 from handlib.demo.poses import CENTRE, SIDES, Hands, Moment, sequence
 from handlib.files import InputError, read_json, write_atomic, write_json, write_text
 
-VERSION = 1  # of the pictures; raise it when they change, so that data made before are made anew
+VERSION = 2  # of the pictures; raise it when they change, so that data made before are made anew
 KINDS = ("interacting", "right", "interacting", "left")  # a capture's sequences, in turn
 CAMERAS, VIEWS, SEQUENCE = 4, 2, 2  # cameras of a capture, of which this many see a moment; moments of a sequence
 MANIFEST = "demo.json"

@@ -200,7 +200,7 @@ class _Drawing:
     def front(self, camera):
         """Hands and arms, (h, w, 4) premultiplied."""
         view = render.look_closely(self._before, camera.K, camera.size)
-        return self._layer(view, camera.K, camera.size, lift=2e-4, rays=3)
+        return self._layer(view, camera.K, camera.size, lift=2e-4, rays=2)
 
     def chest(self, camera):
         """The chest, which lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
@@ -208,7 +208,7 @@ class _Drawing:
         K = np.diag([0.5, 0.5, 1]) @ camera.K - np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
         view = render.look(self._behind, K, size)
         face = view.hits.face + len(self._before.faces)  # its number among all
-        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=2)
+        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=1)
         layer = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 0.9), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         return layer[: camera.size[0], : camera.size[1]]
 

@@ -14,12 +14,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from handlib import bodies, packs, render
-from handlib.files import InputError
+from handlib import bodies, render
 from handlib.geometry import project
 from handlib.viewer import mesh, palette
 
-SPLITS = ("train", "val", "test")
 PART_OPACITY = 0.7
 _NOTHING = mesh.Hand("right", np.zeros((1, 3)), np.zeros((1, 3), int), np.zeros((21, 3)), np.zeros(1, int))
 
@@ -33,19 +31,6 @@ class State:
     joints: bool = True
     mesh: bool = False
     parts: bool = False
-
-
-def open_pack(folder, dataset="interhand", split=""):
-    """Open the pack ``<dataset>_<split>`` in ``folder``; an empty split means the first packed one of train, val, test.
-
-    Raises InputError when nothing is packed there.
-    """
-    folder = Path(folder)
-    names = [f"{dataset}_{name}" for name in ([split] if split else SPLITS)]
-    found = next((folder / name for name in names if (folder / name).is_dir()), None)
-    if found is None:
-        raise InputError(folder, f"holds no pack {' or '.join(names)}", "run notebook 01 on this data root first")
-    return packs.open(found)
 
 
 def layers(data):

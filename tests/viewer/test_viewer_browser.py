@@ -121,13 +121,6 @@ def test_fits_of_mano_are_not_drawn_with_the_free_hand(pack, pair, layers):
     assert "mean pose (this frame: fits of MANO" in mesh.figure(cases, mesh.State()).layout.title.text
 
 
-def test_open_pack_says_what_is_missing(tmp_path):
-    with pytest.raises(InputError, match="interhand_train or interhand_val or interhand_test"):
-        browser.open_pack(tmp_path)
-    with pytest.raises(InputError, match="interhand_val"):
-        browser.open_pack(tmp_path, split="val")
-
-
 def test_layers_of_a_data_root_without_bodies_are_free_and_with_them_are_not_guessed(tmp_path):
     assert all(layer.is_free for layer in browser.layers(tmp_path).values())
     (tmp_path / "bodies").mkdir()
