@@ -38,6 +38,12 @@ def mean_over_samples(errors):
     return np.divide(np.nansum(errors, 0), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
+def ratio(total, count):
+    """total / count, NaN where the count is 0; arrays of one shape."""
+    total, count = np.asarray(total, np.float64), np.asarray(count, np.float64)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
 def mean_of(values):
     """The mean of the values that are not NaN; NaN when there is none."""
     values = as_array(values, np.float64).ravel()

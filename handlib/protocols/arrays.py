@@ -1,5 +1,7 @@
 """Checking the arrays that a caller hands to a protocol: every refusal names the field, the row and the mend."""
 
+import contextlib
+import contextvars
 from collections.abc import Mapping
 
 import numpy as np
@@ -37,8 +39,31 @@ def numbers(array, where, field):
     return array.astype(np.float64)
 
 
-def refuse(bad, where, field, problem, mend, first_row=0):
-    """InputError naming the first row in which ``bad`` (N, …) is true; rows count from ``first_row``."""
+def refuse(bad, where, field, problem, mend):
+    """InputError naming the first row in which ``bad`` (N, …) is true."""
     rows = np.flatnonzero(bad.any(tuple(range(1, bad.ndim))))
     if rows.size:
-        raise InputError(where, f"row {first_row + rows[0]} {problem}", mend, field=field)
+        raise InputError(where, f"row {first_row() + rows[0]} {problem}", mend, field=field)
+
+
+def refuse_nan(array, where, field, mend, counts=True):
+    """InputError naming the first row of ``array`` that holds NaN or infinity where ``counts`` is true."""
+    refuse(counts & ~np.isfinite(array), where, field, "holds NaN or infinity", mend)
+
+
+_FIRST_ROW = contextvars.ContextVar("first_row", default=0)
+
+
+@contextlib.contextmanager
+def rows_from(start):
+    """While it holds, the rows at hand are ``start`` and what follows: for messages, when arrays come in chunks."""
+    token = _FIRST_ROW.set(start)
+    try:
+        yield
+    finally:
+        _FIRST_ROW.reset(token)
+
+
+def first_row():
+    """The number of the first row at hand."""
+    return _FIRST_ROW.get()

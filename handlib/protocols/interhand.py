@@ -27,135 +27,29 @@ warning. The published code subtracts the wrists from the caller's truth, so tha
 here nothing is changed. Arithmetic is float64, the published float32 (they differ by less than 1e-3 mm).
 """
 
-import warnings
-
 import numpy as np
 
 from handlib import fields, geometry, metrics
-from handlib.files import InputError
-from handlib.protocols.arrays import numbers, refuse, take
+from handlib.protocols.arrays import numbers, refuse, refuse_nan, take
 
 OPTIONS = {"wrists": True}
 ALIGNMENT = "each hand's wrist"
 HAND_TYPES = ("right", "left", "interacting")
 WRISTS = (20, 41)
 SPEC = geometry.HandPairInput()
-CHUNK = 8192  # samples computed at a time: memory stays flat in their number
 
 _PREDICTED = {"joint_coord": (42, 3), "rel_root_depth": (1,), "hand_type": (2,), "inv_trans": (2, 3)}
 _ALIASES = {"hand_type": ("pred_hand_type",)}
 _TRUE = {"cam_coord": (42, 3), "valid": (42,), "focal": (2,), "princpt": (2,), "abs_depth": (2,), "hand_type_valid": ()}
 
 
-def per_sample(predictions, truth):
+def per_sample(predictions, truth, wrists=True):
     """Arrays (see the module) -> named arrays, a row per sample.
 
     error_mm (N, 42), NaN where a joint does not count; mrrpe_mm (N,), NaN where it does not count; handedness_correct
-    (N,) 1, 0, or NaN where the type is not trusted; interacting (N,) bool.
+    (N,) 1, 0, or NaN where the type is not trusted; interacting (N,) bool. ``wrists`` changes nothing here.
     """
-    parts = [_errors(sample) for sample in _chunks(predictions, truth)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def camera_joints(predictions, truth):
-    """The prediction in the camera frame -> (N, 42, 3) mm, the hands placed to each other as DIGIT does.
-
-    Each wrist is at its absolute depth; but in an interacting sample with both wrists valid the left wrist is the
-    predicted relative depth behind the right one.
-    """
-    parts = []
-    for sample in _chunks(predictions, truth):
-        depth = np.where(_counts_for_mrrpe(sample)[:, None], _chained_depths(sample), sample["depth"])
-        parts.append(_lift(sample, depth) * 1000)
-    return np.concatenate(parts)
-
-
-def figures(errors, wrists=True):
-    """What `per_sample` returns -> the figures by name. Parts of a data set may be concatenated first, in any order."""
-    interacting = errors["interacting"]
-    groups = {"all": np.ones_like(interacting), "sh": ~interacting, "ih": interacting}
-    by_joint = {group: metrics.mean_over_samples(errors["error_mm"][rows]) for group, rows in groups.items()}
-    counted = np.ones(42, bool)
-    counted[list(WRISTS)] = wrists
-    accuracy = metrics.mean_of(errors["handedness_correct"])
-    result = {f"mpjpe_{group}": metrics.mean_of(means[counted]) for group, means in by_joint.items()}
-    result |= {"mrrpe": metrics.mean_of(errors["mrrpe_mm"]), "handness_acc": accuracy, "handedness_accuracy": accuracy}
-    for group, means in by_joint.items():
-        result |= {f"{joint}_{group}": mean for joint, mean in zip(fields.interhand_names(), means, strict=True)}
-    for gap in _gaps(by_joint, result):
-        warnings.warn(f"interhand: {gap}", stacklevel=3)
-    return result
-
-
-def _gaps(by_joint, result):
-    """What no sample speaks for, in words."""
-    for group, means in by_joint.items():
-        empty = [joint for joint, mean in zip(fields.interhand_names(), means, strict=True) if np.isnan(mean)]
-        if len(empty) == len(means):
-            yield f"no valid joint in group '{group}', so mpjpe_{group} is NaN"
-        elif empty:
-            yield (
-                f"no valid sample of {', '.join(empty)} in group '{group}': mpjpe_{group} is the mean over the other "
-                f"{len(means) - len(empty)} joints (the official evaluator stops here)"
-            )
-    if np.isnan(result["mrrpe"]):
-        yield "no interacting sample with both wrists valid, so mrrpe is NaN"
-    if np.isnan(result["handness_acc"]):
-        yield "no sample with a trusted hand type, so handness_acc is NaN"
-
-
-def _hand_types(given):
-    """Numbers or names of `HAND_TYPES`, (N,) -> int64 (N,)."""
-    codes = {name: number for number, name in enumerate(HAND_TYPES)} | {number: number for number in range(3)}
-    coded = np.array([codes.get(value, -1) for value in given.tolist()], np.int64)
-    refuse(coded < 0, "truth", "hand_type", "is no hand type", "use 0 right, 1 left, 2 interacting, or these names")
-    return coded
-
-
-def _chunks(predictions, truth):
-    """Check the arrays' shapes, then yield them chunk by chunk, checked and in float64."""
-    hand_type = _hand_types(take(truth, "truth", "hand_type", (None,)))
-    n = len(hand_type)
-    if n == 0:
-        raise InputError("truth", "holds no samples", "give at least one sample", field="hand_type")
-    predicted = {
-        field: take(predictions, "predictions", field, (n, *shape), _ALIASES.get(field, ()))
-        for field, shape in _PREDICTED.items()
-    }
-    true = {field: take(truth, "truth", field, (n, *shape)) for field, shape in _TRUE.items()}
-    for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
-        yield _checked(predicted, true, rows) | {"hand_type": hand_type[rows]}
-
-
-def _checked(predicted, true, rows):
-    """One chunk: NaN refused wherever it would count, the wrist rule applied to ``valid``; metres from here on."""
-    mine = {field: numbers(array[rows], "predictions", field) for field, array in predicted.items()}
-    theirs = {field: numbers(array[rows], "truth", field) for field, array in true.items()}
-    valid = theirs["valid"].reshape(-1, 2, 21) != 0
-    valid = valid & valid[:, :, -1:]
-    hands, valid = valid.any(-1), valid.reshape(-1, 42)
-    for field, array in mine.items():
-        mend = "see why the network gave no number here, or leave the sample out of predictions and truth"
-        _refuse_nan(array, True, "predictions", field, mend, rows)
-    for field in ("valid", "hand_type_valid", "focal", "princpt"):
-        _refuse_nan(theirs[field], True, "truth", field, "give a number for every sample", rows)
-    mend = "mark the joint as not valid, or give its coordinates"
-    _refuse_nan(theirs["cam_coord"], valid[..., None], "truth", "cam_coord", mend, rows)
-    mend = "RootNet's file lacks this sample: leave it out, or evaluate with the true wrist depths"
-    _refuse_nan(theirs["abs_depth"], hands, "truth", "abs_depth", mend, rows)
-    K = np.zeros((len(valid), 3, 3))
-    K[:, (0, 1), (0, 1)], K[:, :2, 2], K[:, 2, 2] = theirs["focal"], theirs["princpt"], 1.0
-    made = {"valid": valid, "K": K, "depth": theirs["abs_depth"] / 1000, "truth": theirs["cam_coord"] / 1000}
-    return theirs | mine | made | {"probabilities": mine["hand_type"]}
-
-
-def _refuse_nan(array, counts, where, field, mend, rows):
-    refuse(counts & ~np.isfinite(array), where, field, "holds NaN or infinity", mend, rows.start)
-
-
-def _errors(sample):
-    """A chunk -> what `per_sample` returns."""
+    sample = _checked(predictions, truth)
     joints = _lift(sample, sample["depth"])
     error = metrics.joint_errors(
         metrics.relative_to_roots(joints, WRISTS), metrics.relative_to_roots(sample["truth"], WRISTS), sample["valid"]
@@ -168,6 +62,112 @@ def _errors(sample):
         "handedness_correct": np.where(sample["hand_type_valid"] != 0, correct, np.nan),
         "interacting": interacting,
     }
+
+
+def camera_joints(predictions, truth):
+    """The prediction in the camera frame -> (N, 42, 3) mm, the hands placed to each other as DIGIT does.
+
+    Each wrist is at its absolute depth; but in an interacting sample with both wrists valid the left wrist is the
+    predicted relative depth behind the right one.
+    """
+    sample = _checked(predictions, truth)
+    depth = np.where(_counts_for_mrrpe(sample)[:, None], _chained_depths(sample), sample["depth"])
+    return _lift(sample, depth) * 1000
+
+
+def sums(errors, wrists=True):
+    """What `per_sample` gives -> per joint and group (single, interacting), MRRPE and handedness: sums and counts."""
+    interacting = errors["interacting"][:, None]
+    groups = {"sh": np.where(interacting, np.nan, errors["error_mm"])}
+    groups["ih"] = np.where(interacting, errors["error_mm"], np.nan)
+    parts = groups | {"mrrpe": errors["mrrpe_mm"], "handedness": errors["handedness_correct"]}
+    counts = {f"{name}_count": np.isfinite(values) for name, values in parts.items()}
+    return {name: np.nan_to_num(values) for name, values in parts.items()} | counts
+
+
+def figures(totals, wrists=True):
+    """Added `sums` -> the figures by name."""
+    by_joint = _joint_means(totals)
+    counted = np.ones(42, bool)
+    counted[list(WRISTS)] = wrists
+    result = {f"mpjpe_{group}": metrics.mean_of(means[counted]) for group, means in by_joint.items()}
+    mrrpe, accuracy = (metrics.ratio(totals[name], totals[f"{name}_count"]) for name in ("mrrpe", "handedness"))
+    result |= {"mrrpe": float(mrrpe), "handness_acc": float(accuracy), "handedness_accuracy": float(accuracy)}
+    for group, means in by_joint.items():
+        result |= {f"{joint}_{group}": mean for joint, mean in zip(fields.interhand_names(), means, strict=True)}
+    return result
+
+
+def _joint_means(totals):
+    """Each joint's mean (42,) in each group, NaN where no sample is valid."""
+    pooled = {group: (totals[group], totals[f"{group}_count"]) for group in ("sh", "ih")}
+    pooled = {"all": np.add(pooled["sh"], pooled["ih"])} | pooled
+    return {group: metrics.ratio(*pair) for group, pair in pooled.items()}
+
+
+def unit(figure):
+    """The unit of a figure."""
+    return "" if figure in ("handness_acc", "handedness_accuracy") else "mm"
+
+
+def remarks(totals, wrists=True):
+    """What no sample speaks for, in words."""
+    return list(_gaps(totals))
+
+
+def _gaps(totals):
+    for group, means in _joint_means(totals).items():
+        empty = [joint for joint, mean in zip(fields.interhand_names(), means, strict=True) if np.isnan(mean)]
+        if len(empty) == len(means):
+            yield f"no valid joint in group '{group}', so mpjpe_{group} is NaN"
+        elif empty:
+            yield (
+                f"no valid sample of {', '.join(empty)} in group '{group}': mpjpe_{group} is the mean over the other "
+                f"{len(means) - len(empty)} joints (the official evaluator stops here)"
+            )
+    if not totals["mrrpe_count"]:
+        yield "no interacting sample with both wrists valid, so mrrpe is NaN"
+    if not totals["handedness_count"]:
+        yield "no sample with a trusted hand type, so handness_acc is NaN"
+
+
+def _hand_types(given):
+    """Numbers or names of `HAND_TYPES`, (N,) -> int64 (N,)."""
+    codes = {name: number for number, name in enumerate(HAND_TYPES)} | {number: number for number in range(3)}
+    coded = np.array([codes.get(value, -1) for value in given.tolist()], np.int64)
+    refuse(coded < 0, "truth", "hand_type", "is no hand type", "use 0 right, 1 left, 2 interacting, or these names")
+    return coded
+
+
+def _checked(predictions, truth):
+    """NaN refused wherever it would count, the wrist rule applied to ``valid``; float64 and metres from here on."""
+    hand_type = _hand_types(take(truth, "truth", "hand_type", (None,)))
+    n = len(hand_type)
+    mine = {
+        field: numbers(
+            take(predictions, "predictions", field, (n, *shape), _ALIASES.get(field, ())), "predictions", field
+        )
+        for field, shape in _PREDICTED.items()
+    }
+    theirs = {
+        field: numbers(take(truth, "truth", field, (n, *shape)), "truth", field) for field, shape in _TRUE.items()
+    }
+    valid = theirs["valid"].reshape(-1, 2, 21) != 0
+    valid = valid & valid[:, :, -1:]
+    hands, valid = valid.any(-1), valid.reshape(-1, 42)
+    for field, array in mine.items():
+        mend = "see why the network gave no number here, or leave the sample out of predictions and truth"
+        refuse_nan(array, "predictions", field, mend)
+    for field in ("valid", "hand_type_valid", "focal", "princpt"):
+        refuse_nan(theirs[field], "truth", field, "give a number for every sample")
+    mend = "mark the joint as not valid, or give its coordinates"
+    refuse_nan(theirs["cam_coord"], "truth", "cam_coord", mend, valid[..., None])
+    mend = "RootNet's file lacks this sample: leave it out, or evaluate with the true wrist depths"
+    refuse_nan(theirs["abs_depth"], "truth", "abs_depth", mend, hands)
+    K = np.zeros((n, 3, 3))
+    K[:, (0, 1), (0, 1)], K[:, :2, 2], K[:, 2, 2] = theirs["focal"], theirs["princpt"], 1.0
+    made = {"valid": valid, "K": K, "depth": theirs["abs_depth"] / 1000, "truth": theirs["cam_coord"] / 1000}
+    return theirs | mine | made | {"probabilities": mine["hand_type"], "hand_type": hand_type}
 
 
 def _root_error(sample):

@@ -8,7 +8,7 @@ import torch
 
 from handlib import fields, geometry, protocols
 from handlib.files import InputError
-from handlib.protocols import interhand
+from handlib.protocols import interhand, totals
 from handlib.verify import Row, Skip, interhand_metrics, metrics, reference
 
 
@@ -59,7 +59,7 @@ def test_names_are_those_of_the_published_results(pair):
     published = reference.shipped("interhand").json("published.json")["digit"]["test"]
     assert set(figures.index) == {*published, "handedness_accuracy"}
     assert figures["handness_acc"] == figures["handedness_accuracy"]
-    assert figures.attrs == {"protocol": "interhand", "alignment": "each hand's wrist", "options": {}}
+    assert figures.attrs == {"protocol": "interhand", "alignment": "each hand's wrist", "options": {}, "samples": 10}
 
 
 def test_nothing_given_is_changed_and_a_second_call_agrees(pair):
@@ -74,8 +74,8 @@ def test_nothing_given_is_changed_and_a_second_call_agrees(pair):
 def test_order_and_chunks_do_not_matter(pair, monkeypatch):
     expected = evaluate(pair)
     shuffled = rows(pair, np.random.default_rng(0).permutation(10))
-    np.testing.assert_allclose(evaluate(shuffled), expected, rtol=0, atol=1e-9)
-    monkeypatch.setattr(interhand, "CHUNK", 3)
+    assert evaluate(shuffled).equals(expected)  # to the last bit
+    monkeypatch.setattr(totals, "CHUNK", 3)
     assert evaluate(pair).equals(expected)
 
 
@@ -243,7 +243,7 @@ def test_truth_missing_or_misshapen(pair, name):
 @pytest.mark.parametrize(("name", "mend"), [("cam_coord", "not valid"), ("abs_depth", "RootNet"), ("focal", "number")])
 def test_truth_with_nan_where_it_counts(monkeypatch, name, mend):
     predictions, truth = exact()
-    monkeypatch.setattr(interhand, "CHUNK", 2)
+    monkeypatch.setattr(totals, "CHUNK", 2)
     truth[name][3, 0] = np.nan
     error = refused((predictions, truth))
     assert error.field == name and "row 3 holds NaN" in error.problem and mend in error.mend
@@ -270,7 +270,7 @@ def test_unknown_protocol_or_option(pair):
         protocols.evaluate("interhands", *pair)
     error = refused(pair, wrist=False)
     assert error.field == "wrist" and "wrists" in error.mend
-    assert protocols.names() == ["interhand"]
+    assert "interhand" in protocols.names()
 
 
 def test_the_spec_is_the_benchmarks():
