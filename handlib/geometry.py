@@ -3,7 +3,7 @@ used.
 
 Units are metres, pixels and radians. Camera frame: x right, y down, z forward. Pixel (0, 0) is the centre of the
 top-left pixel. Crops and 2.5D coordinates follow InterHand2.6M's InterNet (Moon et al., ECCV 2020) and DIGIT (Fan et
-al., 3DV 2021).
+al., 3DV 2021); uvd coordinates OakInk's mesh-recovery benchmark (Yang et al., CVPR 2022).
 """
 
 import dataclasses
@@ -168,3 +168,39 @@ def lift_25d(coord, inv_trans, root_depth, K, flipped=None, spec=HandPairInput()
     hands = root_depth.shape[-1]
     depth = (depth.reshape(len(depth), hands, -1) + root_depth[..., None]).reshape(depth.shape)
     return back_project(apply_affine(xy, inv_trans), depth, K)
+
+
+# uvd: picture coordinates and depth of one hand's crop
+
+
+@dataclasses.dataclass(frozen=True)
+class HandInput:
+    """The crop that a one-hand network takes and the box that it answers in (defaults: OakInk's).
+
+    ``size`` (w, h) of the crop in pixels; ``root`` the joint (of HAND21) whose depth is given, the middle of the box:
+    9 the middle finger's base, 0 the wrist; ``box_scale`` how much larger than the joints' box; ``depth_span`` metres
+    along the box's d axis.
+    """
+
+    size: tuple = (224, 224)
+    root: int = 9
+    box_scale: float = 1.7
+    depth_span: float = 0.4
+
+
+def xyz_to_uvd(xyz, K, root_depth, spec=HandInput(), bone=1.0):
+    """Camera points (..., N, 3) metres -> uvd (..., N, 3): u, v = pixels / crop size, d = 0.5 at the root's depth.
+
+    K (..., 3, 3) of the crop; root_depth (..., 1) metres. ``bone`` (..., 1), where given, is a reference length by
+    which ``spec.depth_span`` is multiplied. The depth is divided by as it is (no eps).
+    """
+    pixels = project(xyz, K, eps=0.0)
+    d = (xyz[..., 2] - root_depth) / (spec.depth_span * bone) + 0.5
+    return _namespace(xyz).stack((pixels[..., 0] / spec.size[0], pixels[..., 1] / spec.size[1], d), -1)
+
+
+def uvd_to_xyz(uvd, K, root_depth, spec=HandInput(), bone=1.0):
+    """The inverse of `xyz_to_uvd`: (..., N, 3) -> camera points (..., N, 3) in metres."""
+    z = (uvd[..., 2] - 0.5) * (spec.depth_span * bone) + root_depth
+    pixels = _namespace(uvd).stack((uvd[..., 0] * spec.size[0], uvd[..., 1] * spec.size[1]), -1)
+    return back_project(pixels, z, K)
