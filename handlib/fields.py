@@ -61,6 +61,23 @@ SAMPLE = dict(
         _field("shape", "array", "float64", ("H", 10), "", "", "MANO shape coefficients"),
         _field("transl_world", "array", "float64", ("H", 3), "m", "world", "MANO translation"),
         _field("mano_valid", "array", "bool", ("H",), "", "", "there is a MANO fit of this hand"),
+        _field("verts_cam", "array", "float32", ("H", 778, 3), "m", "camera", "MANO vertices"),
+        _field(
+            "pose_flat", "array", "float32", ("H", 48), "rad", "camera",
+            "axis-angle: global orientation, then 15 MANO joints from the flat hand (no mean to be added)",
+        ),
+        _field("object_pose", "array", "float32", (4, 4), "m", "object to camera", "rigid pose of the object in hand"),
+        _field("window", "array", "int32", (4,), "px", "image", "x, y, width, height of the part that `image` shows"),
+        _field(
+            "reach", "array", "float32", (), "px", "image",
+            "`image` is whole within this radius of the box's centre and black beyond it; inf where it is all whole",
+        ),
+        _field("group", "index", "str", (), "", "", "the moment and hand that several views share"),
+        _field("view", "index", "int64", (), "", "", "number of the view in its group"),
+        _field("hand_number", "index", "int64", (), "", "", "which of the annotated hands of the picture, from 0"),
+        _field("object", "index", "str", (), "", "", "the object in hand"),
+        _field("intent", "index", "str", (), "", "", "what the hand does with the object"),
+        _field("status", "index", "str", (), "", "", "the data set's own remark on the sequence, as JSON"),
     ]
 )  # fmt: skip
 
