@@ -1,0 +1,102 @@
+"""Root-relative errors of AGORA's matched persons: whole body, hands and face, each about its own root."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from handlib.files import InputError, require
+from handlib.metrics import as_array
+
+VERTICES = {"smplx": 10475, "smpl": 6890}
+JOINTS = {"smplx": 127, "smpl": 24}
+# part -> the joints that count (SMPL-X's or SMPL's order) and those whose mean is its root
+_HAND_FACE = {
+    "lhand": ([20, *range(25, 40)], [20]),
+    "rhand": ([21, *range(40, 55)], [21]),
+    "face": ([12, *range(76, 127)], [12]),
+}
+_HIPS = [1, 2]
+PARTS = {
+    "smplx": {"body": (list(range(22)), _HIPS), **_HAND_FACE},
+    "smpl": {"body": (list(range(24)), _HIPS)},
+}
+_FILES = {"body": "body_verts_{model}.npy"}
+_PLACES = ("", "agora", "smplx", "smpl", "utils", "models", "models/smplx", "bodies/smplx", "bodies")
+
+
+def vertex_sets(bodies, model):
+    """{part: vertex indices}, for each part of `PARTS`.
+
+    ``bodies``: a folder with the official index files (``body_verts_smplx.npy``, ``body_verts_smpl.npy`` of the AGORA
+    evaluation; for SMPL-X also ``MANO_SMPLX_vertex_ids.pkl`` and ``SMPL-X__FLAME_vertex_ids.npy``), or a mapping of
+    arrays ``body``, ``left_hand``, ``right_hand``, ``face``. Raises InputError naming what is missing or outside.
+    """
+    if bodies is None:
+        mend = f"give bodies=FOLDER with {_FILES['body'].format(model=model)} of the AGORA evaluation, or its arrays"
+        raise InputError(f"protocol 'agora_{model}'", "needs the vertex indices of the parts", mend, field="bodies")
+    named = dict(bodies) if isinstance(bodies, Mapping) else _of_folder(Path(bodies), model)
+    names = {"body": "body", "lhand": "left_hand", "rhand": "right_hand", "face": "face"}
+    return {part: _indices(named, names[part], model) for part in PARTS[model]}
+
+
+def _of_folder(folder, model):
+    require(folder, "give the folder of the body models and index files")
+    name = _FILES["body"].format(model=model)
+    path = next((folder / place / name for place in _PLACES if (folder / place / name).is_file()), None)
+    if path is None:
+        mend = "it comes with the AGORA evaluation code (folder utils): put it there or into its sub-folder agora"
+        raise InputError(folder, f"holds no {name}", mend)
+    body = {"body": np.load(path, allow_pickle=False)}
+    if model == "smpl":
+        return body
+    from handlib.bodies import wholebody
+
+    return body | wholebody.index_files(folder)
+
+
+def _indices(named, name, model):
+    if name not in named:
+        raise InputError("bodies", "is missing", f"there is: {', '.join(map(str, named)) or 'nothing'}", field=name)
+    array = as_array(named[name])
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
+        raise InputError("bodies", f"has shape {array.shape} of {array.dtype}", "give whole numbers (n,)", field=name)
+    if not 0 <= int(array.min()) <= int(array.max()) < VERTICES[model]:
+        raise InputError("bodies", f"names vertices outside 0..{VERTICES[model] - 1}", "use the official file", name)
+    return array.astype(np.int64)
+
+
+class Measure:
+    """Errors of pairs of people, in metres.
+
+    ``model``: "smplx" or "smpl"; ``sets``: what `vertex_sets` gives.
+    """
+
+    def __init__(self, model, sets):
+        self.parts = PARTS[model]
+        self._joints = np.concatenate([joints for joints, _ in self.parts.values()])
+        self._vertices = np.concatenate([sets[part] for part in self.parts])
+        self._joint_starts = np.cumsum([0, *(len(joints) for joints, _ in self.parts.values())])
+        self._vertex_starts = np.cumsum([0, *(len(sets[part]) for part in self.parts)])
+
+    def __call__(self, predicted, true):
+        """(joints (J, 3), vertices (V, 3)) of a prediction and of its person -> (2, parts): MPJPE and MVE, each the
+        mean distance after the part's root was put on the true one. Metres.
+        """
+        joints = np.subtract(predicted[0], true[0], dtype=np.float64)
+        vertices = np.subtract(predicted[1], true[1], dtype=np.float64)
+        roots = np.stack([joints[root].mean(0) for _, root in self.parts.values()])
+        return np.stack(
+            [
+                _means(joints[self._joints], roots, self._joint_starts),
+                _means(vertices[self._vertices], roots, self._vertex_starts),
+            ]
+        )
+
+
+def _means(difference, roots, starts):
+    """(n, 3) differences, part after part -> mean length of each part's, its root's difference taken off."""
+    for root, start, stop in zip(roots, starts[:-1], starts[1:], strict=True):
+        difference[start:stop] -= root
+    lengths = np.sqrt(np.einsum("nc,nc->n", difference, difference))
+    return np.add.reduceat(lengths, starts[:-1]) / np.diff(starts)
