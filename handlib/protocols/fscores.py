@@ -13,7 +13,7 @@ import numpy as np
 
 THRESHOLDS = (0.005, 0.015)  # metres
 _BAND = 130  # true points per band: its distances stay in the processor's cache
-_ROUNDING = 8 * np.finfo(np.float32).eps  # of a squared distance, in units of (|a| + |b|)**2: five terms and two norms
+_ROUNDING = 8 * np.finfo(np.float32).eps  # of a squared distance, in units of (|a| + |b|)**2, with room to spare
 
 
 def fscores(truth, sets, thresholds=THRESHOLDS):
@@ -26,9 +26,8 @@ def fscores(truth, sets, thresholds=THRESHOLDS):
     for number, points in enumerate(sets):
         second = _Sorted(points, points - centre, axis, true=False)
         rows, columns = _least_squares(first, second, max(thresholds))
-        margin = _ROUNDING * (first.radius + second.radius) ** 2
-        precision = _share_near(rows, margin, first, second, thresholds)
-        recall = _share_near(columns, margin, second, first, thresholds)
+        precision = _share_near(rows, first, second, thresholds)
+        recall = _share_near(columns, second, first, thresholds)
         both = precision + recall
         result[:, :, number, 0] = 2 * precision * recall / np.where(both > 0, both, 1)
         result[:, :, number, 1], result[:, :, number, 2] = precision, recall
@@ -39,27 +38,26 @@ class _Sorted:
     """One point set, sorted along an axis, in the form that makes a matrix product a squared distance.
 
     points (N, P, 3), also relative to the truth's centre; ``keys`` (N, P) along the axis; ``factors`` (N, P, 5) of the
-    truth or (N, 5, P) of a prediction.
+    truth or (N, 5, P) of a prediction; ``norms`` (N, P) squared distances from the truth's centre.
     """
 
     def __init__(self, points, centred, axis, true):
-        self.points = points
+        n, count = points.shape[:2]
         keys = (centred @ axis)[..., 0]
-        self.order = keys.argsort(1)
-        self.keys = np.take_along_axis(keys, self.order, 1)
+        self.points, self.order = points, keys.argsort(1)
+        rows = (self.order + count * np.arange(n)[:, None]).ravel()
+        self.keys = keys.ravel()[rows].reshape(n, count)
         with np.errstate(over="ignore"):  # too far for float32: infinite, and then measured again
-            centred = np.take_along_axis(centred.astype(np.float32), self.order[..., None], 1)
-            squares = (centred**2).sum(-1)
-        self.radius = np.sqrt(squares.max(1)).astype(np.float64)
-        n, count = keys.shape
+            centred = centred.reshape(-1, 3).astype(np.float32)[rows].reshape(n, count, 3)
+            self.norms = (centred**2).sum(-1)
         self.factors = np.ones((n, count, 5) if true else (n, 5, count), np.float32)
         if true:
-            self.factors[..., :3], self.factors[..., 3] = centred, squares
+            self.factors[..., :3], self.factors[..., 3] = centred, self.norms
         else:
-            self.factors[:, :3], self.factors[:, 4] = (-2 * centred).swapaxes(1, 2), squares
+            self.factors[:, :3], self.factors[:, 4] = (-2 * centred).swapaxes(1, 2), self.norms
 
-    def of_sample(self, number, places=slice(None)):
-        """(k, 3) points as they were given, by their places in the sorted order."""
+    def of_sample(self, number, places):
+        """(k, 3) points of a sample as they were given, by their places in the sorted order."""
         return self.points[number, self.order[number, places]]
 
 
@@ -78,22 +76,24 @@ def _least_squares(first, second, reach):
             for start, end, begin, stop in zip(starts.tolist(), ends.tolist(), low, high, strict=True):
                 if begin < stop:
                     squares = left[start:end] @ right[:, begin:stop]
-                    squares.min(1, out=rows[number, start:end])
+                    np.minimum.reduce(squares, 1, out=rows[number, start:end])
                     part = columns[number, begin:stop]
-                    np.minimum(part, squares.min(0), out=part)
+                    np.minimum(part, np.minimum.reduce(squares), out=part)
     return rows, columns
 
 
-def _share_near(squares, margin, mine, others, thresholds):
+def _share_near(squares, mine, others, thresholds):
     """(N, thresholds): the share of my points with one of the others closer than each threshold."""
-    limits = np.square(thresholds)
-    low = (limits - margin[:, None]).T[..., None]  # (thresholds, N, 1)
-    high = (limits + margin[:, None]).T[..., None]
-    near = squares < low
-    unsure = ~(near | (squares > high)).all(0)
+    # Who is near a point is about as far from the centre as it: |a| + |b| < 2 |a| + 1.1 * the largest threshold.
+    margin = _ROUNDING * (2 * np.sqrt(mine.norms) + np.float32(1.1 * max(thresholds))) ** 2
+    near, unsure = [], np.zeros(squares.shape, bool)
+    for limit in np.float32(np.square(thresholds)):
+        near.append(squares < limit - margin)
+        unsure |= ~(near[-1] | (squares > limit + margin))
+    near = np.stack(near)
     for number in np.flatnonzero(unsure.any(1)):
         places = np.flatnonzero(unsure[number])
-        least = _exact(mine.of_sample(number, places), others.of_sample(number))
+        least = _exact(mine.of_sample(number, places), others.points[number])
         near[:, number, places] = least < np.array(thresholds)[:, None]
     return near.mean(-1).T
 
