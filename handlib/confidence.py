@@ -36,7 +36,7 @@ def intervals(protocol, errors, groups=None, level=0.95, resamples=1000, seed=0,
     _check(level, resamples, count)
     value = _figures(protocol, [{name: rows.sum(0) for name, rows in totals.items()}], options).iloc[0]
     drawn = _drawn_figures(protocol, [totals], count, resamples, seed, options)[0]
-    low, high = _limits(drawn.to_numpy(), level)
+    low, high = limits(drawn.to_numpy(), level)
     frame = pandas.DataFrame({"figure": value.index, "value": value.to_numpy(), "low": low, "high": high})
     frame.attrs = _facts(protocol, options, level, resamples, seed, count)
     return frame
@@ -58,7 +58,7 @@ def compare(protocol, errors_a, errors_b, groups=None, level=0.95, resamples=100
     a, b = (_figures(protocol, [{name: rows.sum(0) for name, rows in one.items()}], options).iloc[0] for one in totals)
     drawn_a, drawn_b = _drawn_figures(protocol, totals, count, resamples, seed, options)
     drawn = (drawn_a - drawn_b).to_numpy()
-    low, high = _limits(drawn, level)
+    low, high = limits(drawn, level)
     frame = pandas.DataFrame({"figure": a.index, "a": a.to_numpy(), "b": b.to_numpy()})
     frame = frame.assign(difference=frame["a"] - frame["b"], low=low, high=high, p=_share(drawn))
     frame.attrs = _facts(protocol, options, level, resamples, seed, count)
@@ -151,7 +151,7 @@ def _figures(protocol, totals, options):
     return pandas.DataFrame([protocols.figures(protocol, one, **options) for one in totals], dtype=float)
 
 
-def _limits(drawn, level):
+def limits(drawn, level):
     """(R, F) -> the percentile interval of every column, over the draws that are not NaN; NaN where none is."""
     edges = np.full((2, drawn.shape[1]), np.nan)
     known = ~np.isnan(drawn).all(0)

@@ -5,7 +5,7 @@ anyone's, ``collect`` the rows of all runs under a folder, ``beside_published`` 
 difference, ``published`` those alone, ``export`` CSV, Parquet, LaTeX, Markdown and HTML.
 """
 
-from handlib.tables.facts import SUMMARY, published
+from handlib.tables.facts import SUMMARY, column, published
 from handlib.tables.pages import html
 from handlib.tables.rows import FACTS, NO_RECEIPT, beside_published, collect, own, record, result
 from handlib.tables.writing import export
@@ -15,6 +15,7 @@ __all__ = [
     "NO_RECEIPT",
     "SUMMARY",
     "beside_published",
+    "column",
     "collect",
     "export",
     "html",
