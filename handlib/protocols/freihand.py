@@ -18,7 +18,8 @@ Quirks, all of them the default:
   fit as it is, and the mesh errors are NaN. A warning says so.
 - A root-relative prediction is legal; then only the aligned figures mean anything. All-zero points land on the
   centroid of the truth.
-- An aligned distance of 1e-17 m misses the first PCK threshold: a perfect prediction has an aligned AUC of 0.9949.
+- A perfect prediction has aligned distances of 1e-9 m, not 0, which miss the first PCK threshold: its aligned AUC is
+  0.9949.
 
 Where this differs: the official code looks at the first sample only to see whether the meshes have 778 vertices;
 here a mixture is refused (InputError). So are NaN, infinite numbers and empty input. One sample is a set like others.

@@ -14,6 +14,7 @@ import numpy as np
 from handlib import protocols
 from handlib.files import InputError
 from handlib.protocols import dexycb, hands, oakink
+from handlib.submissions import dexycb as result_file
 from handlib.verify import Row, Skip
 from handlib.verify.reference import deviation
 
@@ -146,8 +147,6 @@ def _extra_lines(predicted):
 
 
 def _through_file(joints, ids):
-    from handlib.submissions import dexycb as result_file
-
     lines = [
         ",".join([str(row), *map(repr, np.ravel(points).tolist())]) for row, points in zip(ids, joints, strict=True)
     ]
@@ -195,8 +194,6 @@ def _dexycb_arrays(case, predicted, truth, arrays):
 
 def _dexycb_file(reference, stored, cases):
     """The official result file holds case `plain`."""
-    from handlib.submissions import dexycb as result_file
-
     ids, joints = result_file.read(reference.path("dexycb_results.txt"))
     arrays = _of_case(stored, "plain")
     order = np.argsort(ids)
