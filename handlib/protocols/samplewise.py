@@ -45,16 +45,19 @@ def unit(figure):
 def sums(errors, **options):
     """{"<figure>_m": (N, ...) metres, "mirrored_<part>": (N, ...)} -> what adds up over samples.
 
-    "<figure>_m" (N,) each sample's mean, "<figure>_samples" (N,) whether it counts, "mirrored_<part>" as floats.
+    "<figure>_m" (N,) each sample's mean, "<figure>_samples" (N,) whether it counts, "mirrored_<part>" as floats,
+    "rows" (N,) ones.
     """
     made = {}
     for name, error in errors.items():
-        if name.endswith("_m"):
-            mean = _mean_within(np.asarray(error, np.float64))
+        error = np.asarray(error, np.float64)
+        made.setdefault("rows", np.ones(len(error)))
+        if name.startswith("mirrored_"):
+            made[name] = error
+        elif name.endswith("_m"):
+            mean = _mean_within(error)
             counts = ~np.isnan(mean)
             made |= {name: np.where(counts, mean, 0.0), f"{name[:-2]}_samples": counts.astype(np.float64)}
-        elif name.startswith("mirrored_"):
-            made[name] = np.asarray(error, np.float64)
     return made
 
 
@@ -72,14 +75,17 @@ def figures(totals, **options):
 
 
 def remarks(totals, **options):
-    """What the figures hide: none to average, and meshes or hands that a mirror image would fit better."""
-    found = []
+    """What the figures hide: samples that do not count, and meshes or hands that a mirror image would fit better."""
+    rows = int(totals["rows"])
+    counts = {name.removesuffix("_samples"): int(total) for name, total in totals.items() if name.endswith("_samples")}
+    empty = [name for name, count in counts.items() if not count]
+    found = [f"no sample counts for {', '.join(empty)}: NaN"] if empty else []
+    fewer = [f"{name} over {count}" for name, count in counts.items() if 0 < count < rows]
+    if fewer:
+        found.append(f"{', '.join(fewer)} of {rows} samples: the others have no point that counts there")
     for name, total in totals.items():
-        if name.endswith("_samples") and not total:
-            found.append(f"no sample counts for {name.removesuffix('_samples')}, so it is NaN")
         if name.startswith("mirrored_") and np.sum(total):
             what = name.removeprefix("mirrored_").replace("_", " ")
-            found.append(
-                f"{int(np.sum(total))} predictions fit better as mirror images ({what}): look at left and right"
-            )
+            share = f"{int(np.sum(total))} of {rows * np.size(total)}"
+            found.append(f"{share} predictions ({what}) fit better as mirror images: look at left and right")
     return found

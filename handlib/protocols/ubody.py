@@ -36,7 +36,7 @@ ALIGNMENT = (
 FOCAL, CENTRE = 5000.0, np.array([96.0, 128.0])  # the virtual camera, in pixels of the 192 x 256 body crop
 _CROP = np.array([384.0, 512.0]) / [192.0, 256.0]  # body crop -> whole crop
 _EPS = 1e-4  # metres, added to every depth
-unit, sums, figures = samplewise.unit, samplewise.sums, samplewise.figures
+unit, sums, figures, remarks = samplewise.unit, samplewise.sums, samplewise.figures, samplewise.remarks
 
 
 def per_sample(predictions, truth, bodies=wholebody.BODIES, inside=True):
@@ -63,16 +63,6 @@ def inside_picture(points, bb2img_trans, image_size):
     pixels = (points[..., :2] / (points[..., 2:] + _EPS) * FOCAL + CENTRE) * _CROP
     pixels = pixels @ bb2img_trans[:, :, :2].swapaxes(1, 2) + bb2img_trans[:, None, :, 2]
     return ((pixels > 0) & (pixels < image_size[:, None])).all(-1)
-
-
-def remarks(totals, **options):
-    """As the other protocols', and over how many samples a figure is taken where some show nothing of that part."""
-    counts = {name: int(total) for name, total in totals.items() if name.endswith("_samples")}
-    most = max(counts.values())
-    fewer = [f"{name.removesuffix('_samples')} over {count}" for name, count in counts.items() if count < most]
-    if fewer and most:
-        yield f"means over {most} samples, but " + ", ".join(fewer) + ": the others show nothing of it"
-    yield from samplewise.remarks(totals)
 
 
 def _pictures(truth, n):
