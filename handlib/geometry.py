@@ -78,6 +78,59 @@ def square_box(box, enlarge=1.25):
     return np.array([centre_x - half, centre_y - half, side, side], np.float32)
 
 
+def centred_square(box, enlarge=1.7):
+    """Box (x, y, w, h) -> centre (2,) in whole pixels, and the square's side, the longer side times ``enlarge``.
+
+    As OakInk's benchmark: the centre is cut, not rounded, to whole pixels; float32.
+    """
+    x, y, w, h = np.asarray(box, np.float32)
+    centre = np.array([int((x + (x + w)) / 2), int((y + (y + h)) / 2)])
+    return centre, max(w, h) * np.float32(enlarge)
+
+
+def turn(rotation):
+    """(3, 3) float32: the picture's plane turned by ``rotation`` radians, from x towards y."""
+    matrix = np.eye(3, dtype=np.float32)
+    if rotation:
+        sin, cos = np.sin(rotation), np.cos(rotation)
+        matrix[0, :2], matrix[1, :2] = (cos, -sin), (sin, cos)
+    return matrix
+
+
+def square_affine(centre, side, size):
+    """(3, 3) float64: the map that brings a square's centre to the crop's middle (w/2, h/2), ``side`` to its width."""
+    width, height = size
+    ratio = float(width) / float(height)
+    return np.array([
+        [float(width) / side, 0.0, width * (-float(centre[0]) / side + 0.5)],
+        [0.0, float(height) / side * ratio, height * (-float(centre[1]) / side * ratio + 0.5)],
+        [0.0, 0.0, 1.0],
+    ])  # fmt: skip
+
+
+def turned_affines(centre, side, size, rotation, K, published=False):
+    """Two maps (3, 3) float32 of a crop about ``centre``, whose content is turned by ``rotation``: from the picture's
+    pixels to the crop's, and from the turned camera's pixels to the crop's (times K: the crop's intrinsics).
+
+    Points turned by `turn` about the optical axis, seen with the crop's intrinsics, are where the crop shows them.
+    ``published`` turns the picture about its origin and the centre about the principal point as if fx were fy, as
+    OakInk's benchmark does: then they lie up to half a pixel beside (nothing differs without rotation).
+    """
+    matrix = turn(rotation)
+    homogeneous = np.array([*centre, 1.0])
+    if published:
+        shift = np.eye(3)
+        shift[:2, 2] = K[:2, 2]
+        turned = shift @ matrix @ np.linalg.inv(shift) @ homogeneous
+        crop = square_affine(turned[:2], side, size)
+        return (square_affine((matrix @ homogeneous)[:2], side, size) @ matrix).astype(np.float32), crop.astype(
+            np.float32
+        )
+    seen = K @ matrix @ np.linalg.inv(K) if rotation else np.eye(3)
+    crop = square_affine((seen @ homogeneous)[:2], side, size)
+    return (crop @ seen).astype(np.float32), crop.astype(np.float32)
+
+
 def crop_affine(centre, box_size, out_size=(256, 256), scale=1.0, rotation=0.0, inverse=False):
     """The affine map (2, 3) float32 from picture pixels to crop pixels, or back when ``inverse``.
 

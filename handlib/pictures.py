@@ -4,6 +4,7 @@ Importing this also makes OpenCV safe to use on both sides of a fork: its thread
 and the child waits for them for ever, be it a packing worker or a data loader's. So they are ended before a fork.
 """
 
+import functools
 import os
 import re
 
@@ -13,7 +14,8 @@ import numpy as np
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # In a scan, 0xFF followed by anything but a stuffed zero, a restart marker or a fill byte begins the next segment.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_RUNS = b"RUNS"
+_RUNS, _PLANES = b"RUNS", b"PLN1"
+_LARGEST = 1 << 28  # pixels that the size in a header may claim
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -27,6 +29,8 @@ def decode(data, channels=3):
 
     Raises BrokenPicture when the decoder gives up; see `require_whole` for what it lets pass.
     """
+    if data[:4] == _PLANES:
+        return decode_planes(data)
     flags = _RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
     if picture is None:
@@ -38,6 +42,41 @@ def encode_png(picture):
     """uint8 (h, w, 3) RGB -> PNG bytes, made to decode quickly rather than to be small."""
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def encode_planes(picture):
+    """uint8 (h, w, 3) RGB -> bytes, lossless: smaller than a quickly made PNG and decoded in a quarter of its time.
+
+    Differences to the row above of green, red - green and blue - green, compressed with Zstandard.
+    """
+    height, width = picture.shape[:2]
+    red, green, blue = cv2.split(picture)
+    rows = np.concatenate([green, red - green, blue - green], 1)  # modulo 256, as all arithmetic here
+    rows[1:] -= rows[:-1].copy()
+    header = np.array([height, width], "<u4").tobytes()
+    return _PLANES + header + _zstd().compress(rows.tobytes(), asbytes=True)
+
+
+def decode_planes(data):
+    """The inverse of `encode_planes`. Raises BrokenPicture when the bytes are not whole."""
+    height, width = np.frombuffer(data, "<u4", 2, 4).tolist() if len(data) >= 12 else (0, 0)
+    if not 0 < height * width <= _LARGEST:
+        raise BrokenPicture("is no whole picture of planes")
+    try:
+        rows = _zstd().decompress(memoryview(data)[12:], 3 * height * width)
+    except OSError as error:
+        raise BrokenPicture("is no whole picture of planes") from error
+    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width)
+    rows = np.add.accumulate(rows, 0, dtype=np.uint8)
+    green = rows[:, :width]
+    return cv2.merge([rows[:, width : 2 * width] + green, np.ascontiguousarray(green), rows[:, 2 * width :] + green])
+
+
+@functools.lru_cache(maxsize=1)
+def _zstd():
+    import pyarrow
+
+    return pyarrow.Codec("zstd", compression_level=1)
 
 
 def encode_runs(mask):

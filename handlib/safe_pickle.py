@@ -15,8 +15,12 @@ import numpy as np
 
 from handlib.files import InputError, require
 
-_MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
+MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
 _LARGEST_DENSE = 200_000_000  # elements; a sparse matrix in a few bytes must not fill the memory
+
+
+class Refused(InputError):
+    """The file asks for something that is not known to be harmless; other faults are plain InputErrors."""
 
 
 def read_pickle(path, extra=None, mend="put the official file there"):
@@ -51,10 +55,10 @@ class _Unpickler(pickle.Unpickler):
             for full in (f"{module}.{name}", _canonical(module, name)):
                 if full in known:
                     return known[full]
-        raise InputError(self._name, f"asks for '{module}.{name}', which is not known to be harmless", _MEND)
+        raise Refused(self._name, f"asks for '{module}.{name}', which is not known to be harmless", MEND)
 
     def persistent_load(self, reference):
-        raise InputError(self._name, "refers to data outside itself (a persistent id)", _MEND)
+        raise Refused(self._name, "refers to data outside itself (a persistent id)", MEND)
 
 
 def _canonical(module, name):

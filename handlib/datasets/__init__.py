@@ -1,21 +1,21 @@
 """One reader per data set: official files on disk -> samples in the vocabulary, and nothing else.
 
-To add a data set: write ``handlib/datasets/<name>.py`` with a class that derives from `base.Reader`, and name it here.
+To add a data set: write ``handlib/datasets/<name>.py`` with a class that derives from `base.Reader`, a function
+``reader(root, split, ...)`` that makes one, and ``splits(root)``; then name it here.
 """
 
 import importlib
 import inspect
-from pathlib import Path
 
 from handlib.files import InputError, require_known
 
-_READERS = {"interhand": "handlib.datasets.interhand:reader"}
-FOLDERS = {"interhand": "InterHand"}  # where each data set lies below a data root
+_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink")}
+FOLDERS = {"interhand": "InterHand", "oakink": "OakInk"}  # where each data set lies below a data root
 
 
 def names():
     """Data sets that can be read."""
-    return sorted(_READERS)
+    return sorted(_MODULES)
 
 
 def read(name, root, split, **options):
@@ -25,22 +25,23 @@ def read(name, root, split, **options):
     options: the reader's own. Raises InputError for an unknown name, split or option, and for files that are missing
     or damaged.
     """
-    if name not in _READERS:
-        raise InputError("data set", f"'{name}' is not known", f"use one of: {', '.join(names())}", field="name")
-    module, reader = _READERS[name].split(":")
-    reader = getattr(importlib.import_module(module), reader)
-    known = list(inspect.signature(reader).parameters)[2:]
+    make = _module(name).reader
+    known = list(inspect.signature(make).parameters)[2:]
     require_known(options, known, f"data set '{name}'", "option")
-    return reader(root, split, **options)
+    return make(root, split, **options)
 
 
-def splits(name, root):
-    """The official splits whose annotations are in ``root``, in the order train, val, test. InputError when there are
-    none.
+def splits(name, root, **options):
+    """The official splits that are in ``root``, in their usual order; none of them overlap. InputError for none.
+
+    options: what decides which lists count (OakInk's ``mode``).
     """
-    found = [split for split in ("train", "val", "test") if (Path(root) / "annotations" / split).is_dir()]
-    if not found:
-        raise InputError(
-            Path(root) / "annotations", "holds no train, val or test folder", f"put the files of '{name}' there"
-        )
-    return found
+    find = _module(name).splits
+    require_known(options, list(inspect.signature(find).parameters)[1:], f"splits of data set '{name}'", "option")
+    return find(root, **options)
+
+
+def _module(name):
+    if name not in _MODULES:
+        raise InputError("data set", f"'{name}' is not known", f"use one of: {', '.join(names())}", field="name")
+    return importlib.import_module(_MODULES[name])

@@ -1,6 +1,9 @@
 """What every reader of a data set gives, and how it says that a sample cannot be used."""
 
 import abc
+from pathlib import Path
+
+from handlib import pictures
 
 
 class Skip(Exception):
@@ -43,6 +46,12 @@ class Reader(abc.ABC):
     def __getitem__(self, index):
         """The sample without its pictures (``image_path`` says where they are). Raises Skip."""
 
+    def light(self, index):
+        """What ``complete`` starts from, where a reader can leave the opening of a sample's own files to the packing
+        processes; otherwise the sample itself. Raises Skip.
+        """
+        return self[index]
+
     def __iter__(self):
         self.skipped = []
         for index in range(len(self)):
@@ -50,3 +59,31 @@ class Reader(abc.ABC):
                 yield self[index]
             except Skip as skip:
                 self.skipped.append(skip)
+
+
+def read_bytes(sample):
+    """The bytes of ``sample['image_path']``; raises Skip when there is no such file."""
+    try:
+        return Path(sample["image_path"]).read_bytes()
+    except OSError as error:
+        raise Skip(sample["key"], "image is missing", type(error).__name__) from error
+
+
+def read_picture(sample):
+    """`read_bytes`; raises Skip also when they are cut, do not decode, or are a picture of another size."""
+    data = read_bytes(sample)
+    check_picture(sample, data)
+    return data
+
+
+def check_picture(sample, data):
+    """Decode ``data``; raises Skip when it is no whole picture of the size that the annotation says. Returns RGB."""
+    try:
+        pictures.require_whole(data)
+        image = pictures.decode(data)
+    except pictures.BrokenPicture as error:
+        raise Skip(sample["key"], f"image {error}") from error
+    if image.shape[:2] != (sample["height"], sample["width"]):
+        detail = f"{image.shape[1]} x {image.shape[0]}, annotated {sample['width']} x {sample['height']}"
+        raise Skip(sample["key"], "image has another size than annotated", detail)
+    return image

@@ -14,8 +14,8 @@ import numpy as np
 
 from handlib import safe_pickle, stores
 from handlib.datasets import interhand_files as files
-from handlib.datasets.base import Skip
-from handlib.datasets.interhand import InterHand, check_picture
+from handlib.datasets.base import Skip, check_picture
+from handlib.datasets.interhand import InterHand
 from handlib.files import InputError, require
 
 _MEND = "copy DIGIT's packed files to their places, or read the official files (source='official')"

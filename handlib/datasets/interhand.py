@@ -10,14 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib import fields, geometry, pictures
+from handlib import fields, geometry
 from handlib.datasets import interhand_files as files
-from handlib.datasets import interhand_splits as splits
-from handlib.datasets import part_masks
-from handlib.datasets.base import Reader, Skip
+from handlib.datasets import interhand_splits, part_masks
+from handlib.datasets.base import Reader, Skip, read_picture
 from handlib.files import InputError, read_json, require
 
 _VERSIONS = {("train", 1361062): "1.0, 5 fps", ("val", 380125): "1.0, 5 fps", ("test", 849160): "1.0, 5 fps"}
+
+
+def splits(root):
+    """The official splits whose annotations are in ``root``, in the order train, val, test. InputError for none."""
+    found = [split for split in ("train", "val", "test") if (Path(root) / "annotations" / split).is_dir()]
+    if not found:
+        folder = Path(root) / "annotations"
+        raise InputError(folder, "holds no train, val or test folder", f"put the files there; {files.OFFICIAL_SITE}")
+    return found
 
 
 def reader(root, split, bodies=None, rootnet=None, version=None, source="official"):
@@ -51,14 +59,16 @@ class InterHand(Reader):
 
     def __init__(self, root, split, bodies=None, rootnet=None, version=None):
         super().__init__()
-        self.split, self.base, self.root = split, splits.base_of(split), Path(root)
+        self.split, self.base, self.root = split, interhand_splits.base_of(split), Path(root)
         require(
             self.root / "annotations" / self.base, f"give the folder that holds annotations/; {files.OFFICIAL_SITE}"
         )
         self._read_annotations()
         self._read_estimates(rootnet)
-        places = splits.positions(split, len(self.table["id"]))
-        self.order = places[splits.official_order(self.table["hands"][places] == files.HANDS.index("interacting"))]
+        places = interhand_splits.positions(split, len(self.table["id"]))
+        self.order = places[
+            interhand_splits.official_order(self.table["hands"][places] == files.HANDS.index("interacting"))
+        ]
         self.complete = self._completion(bodies)
         known = _VERSIONS.get((self.base, len(self.table["id"])))
         self.facts = {
@@ -217,31 +227,6 @@ class InterHand(Reader):
             "transl_world": fit["transl"],
             "mano_valid": fit["valid"].astype(bool),
         }
-
-
-def read_picture(sample):
-    """The bytes of ``sample['image_path']``; raises Skip when the file is missing, cut, does not decode, or has
-    another size.
-    """
-    try:
-        data = Path(sample["image_path"]).read_bytes()
-    except OSError as error:
-        raise Skip(sample["key"], "image is missing", type(error).__name__) from error
-    check_picture(sample, data)
-    return data
-
-
-def check_picture(sample, data):
-    """Decode ``data``; raises Skip when it is no whole picture of the size that the annotation says. Returns RGB."""
-    try:
-        pictures.require_whole(data)
-        image = pictures.decode(data)
-    except pictures.BrokenPicture as error:
-        raise Skip(sample["key"], f"image {error}") from error
-    if image.shape[:2] != (sample["height"], sample["width"]):
-        detail = f"{image.shape[1]} x {image.shape[0]}, annotated {sample['width']} x {sample['height']}"
-        raise Skip(sample["key"], "image has another size than annotated", detail)
-    return image
 
 
 @dataclasses.dataclass(frozen=True)

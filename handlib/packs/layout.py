@@ -5,7 +5,7 @@
     OUT/manifest.json            written last: a folder without it is no pack
     OUT/index.parquet            one row per sample: the index fields
     OUT/arrays/<field>.npy       (N, ...) memory-mapped
-    OUT/shards/00000/images.lmdb pictures: files as they were in the data set, PNG, or runs (`handlib.pictures`)
+    OUT/shards/00000/images.lmdb pictures: files as they were in the data set, PNG, planes or runs (`handlib.pictures`)
     OUT/skipped.parquet          key, reason, detail of what was left out
 
 `handlib.fields.SAMPLE` decides what is an array, a picture or an index column, so the format is the same for every

@@ -150,11 +150,11 @@ def _collect(running, bar):
 
 
 def _light(reader, start, size):
-    """(samples, skips) of one shard, without their pictures."""
+    """(samples, skips) of one shard, as light as the reader gives them."""
     samples, skips = [], []
     for index in range(start, min(start + size, len(reader))):
         try:
-            samples.append(reader[index])
+            samples.append(reader.light(index))
         except Skip as skip:
             skips.append(skip)
     return samples, skips

@@ -15,7 +15,10 @@ from handlib import crops, geometry
 from handlib.files import require_known
 
 # By the type of a network's ``input``: the crop, and how its augmentation is drawn.
-CROPS = {geometry.HandPairInput: (crops.hand_pair, crops.draw)}
+CROPS = {
+    geometry.HandPairInput: (crops.hand_pair, crops.draw),
+    geometry.HandInput: (crops.single_hand, crops.draw_single),
+}
 
 
 def subset(length, samples=None):

@@ -4,7 +4,9 @@ import random
 import numpy as np
 import pytest
 
-from handlib import crops, geometry
+from handlib import crops, fields, geometry
+from handlib.bodies import parts
+from handlib.crops import pair
 from handlib.files import InputError
 from handlib.verify import interhand_data
 from handlib.verify.reference import shipped
@@ -47,7 +49,7 @@ def test_the_meta_leads_back_to_the_picture(samples, mirror):
         if mirror:
             pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
             pixels = np.roll(pixels, 21, axis=0)
-        expected = crops.fields.interhand42(geometry.project(sample["joints_cam"], sample["K"]))
+        expected = fields.interhand42(geometry.project(sample["joints_cam"], sample["K"]))
         assert np.abs(pixels - expected).max() < 1e-3
 
 
@@ -55,7 +57,7 @@ def test_mirroring_twice_is_no_mirroring(samples):
     sample = next(sample for sample in samples if sample["part_mask_valid"])
     mirrored = dict(sample)
     mirrored["image"] = np.ascontiguousarray(sample["image"][:, ::-1])
-    mirrored["part_mask"] = crops.parts.flip_classes(np.ascontiguousarray(sample["part_mask"][:, ::-1]))
+    mirrored["part_mask"] = parts.flip_classes(np.ascontiguousarray(sample["part_mask"][:, ::-1]))
     centre = np.array([sample["width"] - 1, 0], np.float32)
     x, y, w, h = sample["bbox"]
     mirrored["bbox"] = np.array([centre[0] - x - w, y, w, h], np.float32)
@@ -73,7 +75,7 @@ def test_mask_is_the_even_half_of_the_large_crop(samples):
     for _ in range(50):
         drawn = dataclasses.replace(crops.draw(rng), mirror=False)
         item = crops.hand_pair(sample, drawn)
-        trans, _ = crops._affines(item["meta"]["bbox"], drawn, sample["width"], (256, 256))
+        trans, _ = pair._affines(item["meta"]["bbox"], drawn, sample["width"], (256, 256))
         large = cv2.warpAffine(sample["part_mask"], trans, (256, 256), flags=cv2.INTER_NEAREST)
         assert np.array_equal(item["targets"]["segm"], large[::2, ::2])
 

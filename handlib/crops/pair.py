@@ -1,6 +1,6 @@
-"""A sample -> what a network takes: the crop of its picture, and the targets in that crop.
+"""The crop that a two-hand network takes, and the targets in it.
 
-Two-hand crops follow DIGIT (Fan et al., 3DV 2021) and InterNet (Moon et al., ECCV 2020) to the bit, with one fault
+It follows DIGIT (Fan et al., 3DV 2021) and InterNet (Moon et al., ECCV 2020) to the bit, with one fault
 mended: the random shift of the box is not written back into the sample, so reading a sample again does not make its
 box wander.
 """

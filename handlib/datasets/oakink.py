@@ -1,0 +1,215 @@
+"""OakInk-Image v2.1 (Yang et al., CVPR 2022): one hand that holds an object, seen by up to four cameras.
+
+``root`` is the folder that holds ``image/`` (OAKINK_DIR of the official toolkit), or ``image/`` itself.
+"""
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+
+from handlib import geometry, pictures
+from handlib.datasets import oakink_files as files
+from handlib.datasets import oakink_packed
+from handlib.datasets import oakink_splits as lists
+from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
+from handlib.files import InputError, read_json, require
+
+WIDTH, HEIGHT = 848, 480
+REACH = 1.7 * 1.125  # side of the largest crop that the published augmentation draws, in sides of the joints' box
+_MARGIN = 3  # pixels beyond the crop's corner that interpolation and rounding may touch
+
+
+def splits(root, mode="default"):
+    """The splits of ``mode`` that are there and do not overlap, e.g. ["train+val", "test"]. InputError for none."""
+    image = image_folder(root)
+    found = lists.available(image, mode)
+    if not found:
+        raise InputError(image / "anno", f"holds no split files of mode '{mode}'", lists.OFFICIAL)
+    return found
+
+
+def image_folder(root):
+    """``root``/image, or ``root`` where that is the image folder itself. InputError where it is neither."""
+    root = require(root, "give the folder that holds image/")
+    for folder in (root / "image", root):
+        if (folder / "anno").is_dir() or (folder / "anno_packed").is_dir() or (folder / "anno_packed_mv").is_dir():
+            return folder
+    raise InputError(
+        root, "holds neither image/anno/ nor anno/", f"give the folder that holds image/; {lists.OFFICIAL}"
+    )
+
+
+def reader(root, split, mode="default", source="annotations", multiview=False, pixels="reach"):
+    """`OakInk`."""
+    return OakInk(root, split, mode, source, multiview, pixels)
+
+
+class OakInk(Reader):
+    """Samples of one hand each (H = 1, always a right one) with every array that the annotations give.
+
+    split: "train+val", "train", "val", "test" or "all"; mode: how the splits were drawn, "default" (by view, SP0),
+    "subject" (SP1), "object" (SP2) or "handobject" (SP0 without frames where the hand is further than 5 mm from the
+    object). A handover's two hands are two samples of one picture (``hand_number`` 0 and 1).
+
+    source: "annotations" (the anno folders) or "packed" (the published packer's anno_packed; its files lack the
+    camera's place unless they are multi-view). multiview: four views of every moment, in groups of four that share
+    ``group``; the list is anno_mv's, or made from the single-view one where that is absent. pixels: what
+    ``complete`` keeps of a picture, see `Window`.
+
+    Raises InputError for a missing folder or split file, a list with an entry that is none, an unknown option, a
+    pickle that is not harmless. Iterating skips, and counts in ``skipped``, samples whose annotation is missing, cut,
+    of another shape or not finite, and hands behind the camera or without extent.
+    """
+
+    name = "oakink"
+
+    def __init__(self, root, split, mode="default", source="annotations", multiview=False, pixels="reach"):
+        super().__init__()
+        self.split, self.image = split, image_folder(root)
+        _one_of("source", source, ("annotations", "packed"))
+        _one_of("pixels", pixels, ("reach", "whole"))
+        self.options = {"mode": mode, "source": source, "multiview": bool(multiview), "pixels": pixels}
+        self.list, path, extended = lists.read(self.image, split, mode, multiview)
+        self.sources[path.relative_to(self.image).as_posix()] = path
+        if extended:
+            self.notes.append(f"{path.name} was extended to four views of every moment")
+        self.status = self._statuses(source)
+        self.complete = Completion(self._annotation(source, mode, multiview), Window(pixels))
+        self.facts = {
+            "version": "v2.1 layout",
+            "units": "metres, radians, pixels",
+            "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
+            "fits_of": self._fits_of(),
+            "mode": mode,
+        }
+
+    def _statuses(self, source):
+        path = self.image / "anno" / "seq_status.json"
+        if source == "packed":
+            return {}  # each file brings its own
+        if not path.exists():
+            self.notes.append("anno/seq_status.json is absent")
+            return {}
+        self.sources[path.relative_to(self.image).as_posix()] = path
+        return read_json(path, lists.OFFICIAL)
+
+    def _fits_of(self):
+        """The body model that the vertices are of: "MANO", or what the data themselves name (demo data)."""
+        marker = self.image / "anno" / "body_model.json"
+        return read_json(marker).get("model") if marker.exists() else "MANO"
+
+    def _annotation(self, source, mode, multiview):
+        if source == "annotations":
+            return functools.partial(oakink_packed.official, self.image)
+        folder = self.image / ("anno_packed_mv" if multiview else "anno_packed") / mode / self.split
+        require(folder, "run the published packer for this mode and split, or leave out source='packed'")
+        return functools.partial(oakink_packed.packed, folder)
+
+    def __len__(self):
+        return len(self.list)
+
+    def light(self, index):
+        """What the list alone says of a sample."""
+        entry = self.list[index]
+        return {
+            "key": entry.stem,
+            "image_path": str(self.image / "stream_release_v2" / entry.picture),
+            "hands": "right",
+            "sequence": entry.sequence,
+            "frame": entry.frame,
+            "camera": lists.VIEWS[entry.view],
+            "view": entry.view,
+            "group": entry.group,
+            "hand_number": entry.hand_number,
+            "object": entry.object,
+            "intent": entry.intent,
+            "subject": entry.subject,
+            "status": json.dumps(self.status.get(entry.sequence)),
+            "width": WIDTH,
+            "height": HEIGHT,
+        }
+
+    def __getitem__(self, index):
+        return self.complete.annotated(self.light(index))
+
+
+def _one_of(field, value, known):
+    if value not in known:
+        raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How much of a picture is kept: "whole", or "reach", what the crop and its augmentation can show.
+
+    A crop is a square about the box's centre, at most `REACH` times the box and turned by any angle, so it shows
+    nothing beyond a circle: the circle's rectangle inside the picture is kept, black outside the circle. ``window``
+    and ``reach`` of the sample say what it is. The crops are those of the whole picture to the bit.
+    """
+
+    pixels: str
+
+    def __call__(self, sample, data, image):
+        """The fields ``image``, ``window``, ``reach``. data: the picture's file; image: the same, decoded."""
+        height, width = image.shape[:2]
+        if self.pixels == "whole":
+            return {"image": data, "window": np.array([0, 0, width, height], np.int32), "reach": np.float32(np.inf)}
+        centre, side = geometry.centred_square(sample["bbox"], REACH)
+        radius = side / np.sqrt(2) + _MARGIN
+        low = np.clip(np.floor(centre - radius), 0, (width - 1, height - 1)).astype(int)
+        high = np.clip(np.ceil(centre + radius) + 1, low + 1, (width, height)).astype(int)
+        part = image[low[1] : high[1], low[0] : high[0]].copy()
+        x, y = (np.arange(*span) - middle for *span, middle in zip(low, high, centre, strict=True))
+        part[y[:, None] ** 2 + x**2 > radius**2] = 0
+        window = np.array([*low, *(high - low)], np.int32)
+        return {"image": pictures.encode_planes(part), "window": window, "reach": np.float32(radius)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """The heavy part of a sample: its annotation files and its picture."""
+
+    annotation: functools.partial
+    window: Window
+
+    def annotated(self, sample):
+        """The arrays of a light sample. Raises Skip; `safe_pickle.Refused` for a file that is not harmless."""
+        listed = lists.Sample(sample["sequence"], sample["hand_number"], sample["frame"], sample["view"])
+        found = self.annotation(listed)
+        joints, verts, K = found["hand_j"], found["hand_v"], found["cam_intr"]
+        if not (joints[:, 2] > 0).all():
+            raise Skip(
+                sample["key"], "hand is not in front of the camera", f"nearest joint at {joints[:, 2].min():.3f} m"
+            )
+        bbox = files.box(files.pixels(joints, K))
+        if not np.isfinite(bbox).all() or bbox[2:].max() <= 0 or np.abs(bbox).max() > 1e6:
+            raise Skip(sample["key"], "box is empty or not finite", str(bbox.tolist()))
+        yes = np.ones((1, 21), bool)
+        sample = {
+            **sample,
+            "side": np.zeros(1, np.int8),
+            "hand_type": yes[:, 0],
+            "joints_cam": joints[None].astype(np.float64),
+            "joints_valid": yes,
+            "verts_cam": verts[None].astype(np.float32),
+            "pose_flat": found["pose"][None].astype(np.float32),
+            "shape": found["shape"][None].astype(np.float64),
+            "mano_valid": yes[:, 0],
+            "object_pose": found["obj_transf"].astype(np.float32),
+            "K": K.astype(np.float64),
+            "bbox": bbox,
+        }
+        if "cam_extr" in found:
+            extrinsics = found["cam_extr"].astype(np.float64)
+            sample |= {"cam_rot": extrinsics[:3, :3], "cam_pos": -extrinsics[:3, :3].T @ extrinsics[:3, 3]}
+        if "status" in found:
+            sample["status"] = json.dumps(found["status"], default=str)
+        return sample
+
+    def __call__(self, sample):
+        if "joints_cam" not in sample:
+            sample = self.annotated(sample)
+        data = read_bytes(sample)
+        return {**sample, **self.window(sample, data, check_picture(sample, data))}

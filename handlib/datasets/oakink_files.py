@@ -1,0 +1,116 @@
+"""OakInk-Image's annotation pickles: one file per sample and kind, with torch tensors inside some of them.
+
+They are read by `handlib.safe_pickle`: nothing in them is run, and tensors come out as numpy arrays.
+"""
+
+import functools
+import io
+import pickle
+import re
+
+import cv2
+import numpy as np
+
+from handlib import safe_pickle
+from handlib.datasets.base import Skip
+from handlib.files import InputError
+
+KINDS = ("cam_intr", "hand_j", "hand_v", "obj_transf", "general_info")
+EPS = 1e-6  # metres; the published projection adds it to the depth
+
+
+def read(path, sample):
+    """One pickle of ``sample``. Raises Skip when it is missing, cut or damaged, `safe_pickle.Refused` (an InputError
+    that names the file and what it asks for) when it is not harmless.
+    """
+    try:
+        return safe_pickle.read_pickle(path, _tensors(path))
+    except safe_pickle.Refused:
+        raise
+    except InputError as error:
+        place = "/".join(path.parts[-2:])
+        if not path.exists():
+            raise Skip(sample.stem, "annotation is missing", place) from error
+        raise Skip(sample.stem, "annotation cannot be read", f"{place}: {error.problem}") from error
+
+
+def _tensors(path):
+    """The names by which torch tensors stand in a pickle, and what reads them: bytes only, to numpy arrays."""
+    return {
+        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_tensor": _tensor,
+        "torch.storage._load_from_bytes": functools.partial(_storage, path),
+    }
+
+
+def _storage(path, raw):
+    """The storage that torch saved inside the pickle; torch reads it without running anything in it."""
+    import torch
+
+    try:
+        storage = torch.load(io.BytesIO(bytes(raw)), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its message is a page long
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        problem = f"asks, inside a tensor, for {asked[1] if asked else 'more than a tensor needs'}"
+        raise safe_pickle.Refused(path, f"{problem}, which is not known to be harmless", safe_pickle.MEND) from error
+    if not isinstance(storage, (torch.storage.TypedStorage, torch.UntypedStorage)):
+        raise ValueError(f"a tensor in it stands on {type(storage).__name__}, not on a storage")
+    return storage
+
+
+def _tensor(storage, offset, size, stride, *ignored):
+    import torch
+
+    return torch.empty(0, dtype=storage.dtype).set_(storage, offset, tuple(size), tuple(stride)).numpy().copy()
+
+
+def array(name, value, shape, sample):
+    """``value`` as a finite array of floating-point numbers. Raises Skip for another shape or kind."""
+    value = np.asarray(value)
+    if value.dtype.kind != "f" or value.shape != shape:
+        found = "no array of numbers" if value.dtype == object else f"{value.dtype}{list(value.shape)}"
+        raise Skip(sample.stem, "annotation has another shape", f"{name}: {found}, expected {list(shape)}")
+    if not np.isfinite(value).all():
+        raise Skip(sample.stem, "annotation is not finite", name)
+    return value
+
+
+def pixels(points, K):
+    """(N, 3) camera points in metres -> (N, 2) float32 pixels, with the published rounding: the crops start from it."""
+    homogeneous = K.dot(points.T).T
+    return (homogeneous / (homogeneous[:, 2:] + EPS))[:, :2].astype(np.float32)
+
+
+def box(joints_2d):
+    """The box (4,) float32 about (21, 2) float32 pixels; `handlib.crops.square` gives the published centre and side.
+
+    Its width or height is moved by a last bit where the centre, which is cut to whole pixels, would come out otherwise.
+    """
+    low, high = joints_2d.min(0), joints_2d.max(0)
+    size = high - low
+    wanted = ((high + low) / np.float32(2)).astype(np.int64)
+    for axis in range(2):
+        for towards in (np.inf, -np.inf):
+            width = np.nextafter(size[axis], np.float32(towards))
+            if _middle(low[axis], size[axis]) != wanted[axis] and _middle(low[axis], width) == wanted[axis]:
+                size[axis] = width
+    return np.concatenate([low, size])
+
+
+def _middle(low, size):
+    return int((low + (low + size)) / np.float32(2))
+
+
+def flat_pose(quaternions, cam_rot):
+    """(16, 4) quaternions, real part first, wrist in the world frame -> (48,) float32 axis-angle, camera frame.
+
+    The fingers' angles are 2 atan2(|imaginary|, real), as published: from pi to 2 pi where the real part is negative.
+    """
+    quaternions = np.asarray(quaternions, np.float64)
+    imaginary = quaternions[:, 1:]
+    length = np.linalg.norm(imaginary, axis=1, keepdims=True)
+    angle = 2 * np.arctan2(length, quaternions[:, :1])
+    vectors = np.where(length > 0, imaginary / np.maximum(length, 1e-300) * angle, 0.0)
+    wrist = np.asarray(cam_rot, np.float64) @ cv2.Rodrigues(vectors[0])[0]
+    vectors[0] = cv2.Rodrigues(wrist)[0].ravel()
+    return vectors.ravel().astype(np.float32)
