@@ -71,7 +71,8 @@ class ManoLayer(nn.Module):
 
     side: "right" or "left"; source: where the model comes from, in words; is_free: it is the free hand, not MANO;
     corrections: what was put right in the file, in words; faces (1538, 3) int64; weights (778, 16) skinning weights;
-    hands_mean (45,) rad; components (45, 45), one per row. Tensors move with the module; none is in its state dict.
+    joint_regressor (16, 778) rest mesh to rest joints; hands_mean (45,) rad; components (45, 45), one per row. Tensors
+    move with the module; none is in its state dict.
     """
 
     def __init__(self, model, side, dtype=torch.float32, corrections=(), labels=None):
@@ -85,6 +86,7 @@ class ManoLayer(nn.Module):
         for name, array in {
             "faces": torch.from_numpy(model.faces),
             "weights": torch.as_tensor(model.weights, dtype=dtype),
+            "joint_regressor": torch.as_tensor(model.J_regressor, dtype=dtype),
             "hands_mean": torch.as_tensor(model.need("hands_mean", (45,)), dtype=dtype),
             "components": torch.as_tensor(model.need("hands_components", (45, 45)), dtype=dtype),
         }.items():

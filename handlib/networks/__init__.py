@@ -11,6 +11,10 @@ from handlib.networks import heap
 _CLASSES = {
     "digit": ("digit", "Digit"),
     "internet": ("internet", "InterNet"),
+    "integral_pose": ("integral_pose", "IntegralPose"),
+    "rle": ("rle", "RegressFlow3D"),
+    "i2l_meshnet": ("i2l_meshnet", "I2LMeshNet"),
+    "iknet": ("iknet", "IKNet"),
 }
 
 
@@ -56,9 +60,7 @@ def load_published(net, state, source="state dict"):
 
     All or nothing. Raises InputError that counts and names every missing, unexpected and misshapen entry.
     """
-    from handlib.networks import checkpoints
-
-    checkpoints.fill(net, state, net.keys.ours, net.keys.published, source)
+    net.load_published(state, source)
 
 
 def save(net, folder, facts=None):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from handlib.files import InputError
+from handlib.networks import checkpoints
 
 
 class KeyTable:
@@ -60,6 +61,10 @@ class Network(nn.Module):
         """Whether a published state dict looks like this network's."""
         shapes = {cls.keys.bare(name): tuple(getattr(value, "shape", ())) for name, value in state.items()}
         return all(shapes.get(name) == shape for name, shape in cls.signature.items())
+
+    def load_published(self, state, source):
+        """See `networks.load_published`; networks whose files hold more than weights say what becomes of it."""
+        checkpoints.fill(self, state, self.keys.ours, self.keys.published, source)
 
     def load_backbone(self, file):
         """Fill the backbone from an ImageNet file; networks that take one say which."""

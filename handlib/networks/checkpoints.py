@@ -14,6 +14,7 @@ from handlib.files import InputError
 
 WEIGHTS, FACTS = "weights.safetensors", "network.json"
 FORMAT = 1
+COUNTER = ".num_batches_tracked"
 
 # What checkpoints of the supported methods hold beside their tensors; stand-ins take their places, nothing is imported.
 _LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
@@ -46,8 +47,8 @@ def read(path):
     """A checkpoint -> (state dict, facts). Tensors are on the CPU.
 
     path: our folder (``save``), its safetensors file or any other, or a file of ``torch.save``: a state dict, or a
-    dictionary that holds one under ``state_dict`` or ``network``. ``facts`` is our folder's JSON, otherwise empty.
-    InputError when the file is missing, damaged, holds something else, or names code that would run.
+    dictionary that holds one under ``state_dict``, ``network`` or ``model``. ``facts`` is our folder's JSON, otherwise
+    empty. InputError when the file is missing, damaged, holds something else, or names code that would run.
     """
     path = files.require(path, "give a checkpoint file, or a folder that networks.save wrote")
     if path.is_dir():
@@ -99,13 +100,21 @@ def fill(net, state, ours, theirs, source):
 def load_backbone(module, file, unused=()):
     """Fill a backbone from an ImageNet file under the same names; returns the names that were dropped.
 
-    Dropped are names whose first component ``module`` lacks, and those that start with one of ``unused``.
+    Dropped are names whose first component ``module`` lacks, those that start with one of ``unused``, and batch norms'
+    counters (num_batches_tracked) that it lacks; counters that an old file lacks stay as they are.
     """
     state, _ = read(file)
     parts = {name for name, _ in module.named_children()}
-    dropped = [name for name in state if name.split(".")[0] not in parts or name.startswith(unused)]
+    counters = {name: value for name, value in module.state_dict().items() if name.endswith(COUNTER)}
+    dropped = [
+        name
+        for name in state
+        if name.split(".")[0] not in parts
+        or name.startswith(unused)
+        or (name.endswith(COUNTER) and name not in counters)
+    ]
     kept = {name: value for name, value in state.items() if name not in set(dropped)}
-    fill(module, kept, str, str, file)
+    fill(module, counters | kept, str, str, file)
     return dropped
 
 
@@ -168,13 +177,13 @@ def _first_line(error):
 
 
 def _state_dict(content, path):
-    for key in ("state_dict", "network"):
+    for key in ("state_dict", "network", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
     known = content.items() if isinstance(content, dict) else ()
     if not any(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in known):
         found = f"it has {', '.join(str(name) for name, _ in known)}" if known else f"it is a {type(content).__name__}"
-        mend = "give a file of named tensors, or one that holds them under 'state_dict' or 'network'"
+        mend = "give a file of named tensors, or one that holds them under 'state_dict', 'network' or 'model'"
         raise InputError(path, f"holds no weights ({found[:200]})", mend)
     return {str(name): value for name, value in known}

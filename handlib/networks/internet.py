@@ -45,12 +45,12 @@ class InterNet(Network):
     def __init__(self):
         super().__init__()
         self.backbone = ResNet()
-        self.enlarge = nn.ModuleList(nn.Sequential(*deconv(2048), *deconv(256), *deconv(256)) for _ in "rl")
+        self.enlarge = nn.ModuleList(heads.enlarging(2048, 3) for _ in "rl")
         self.volume = nn.ModuleList(nn.Conv2d(256, JOINTS_PER_HAND * CELLS, 1) for _ in "rl")
         self.root_depth = heads.linear_head(2048, 512, CELLS)
         self.hand_type = heads.linear_head(2048, 512, 2)
         for part in (self.enlarge, self.volume, self.root_depth, self.hand_type):
-            part.apply(initialise)
+            part.apply(heads.initialise)
 
     def forward(self, images, stages=False):
         layers = self.backbone(self.prepared(images))
@@ -93,23 +93,6 @@ class InterNet(Network):
     def load_backbone(self, file):
         """Fill the ResNet-50 from torchvision's ImageNet file; returns the names not used (the classifier's)."""
         return checkpoints.load_backbone(self.backbone, file)
-
-
-def deconv(inputs, outputs=256):
-    """Twice the size: transposed convolution, batch norm, ReLU."""
-    return (
-        nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-def initialise(module):
-    """The published fresh weights of everything after the backbone."""
-    if isinstance(module, nn.ConvTranspose2d | nn.Conv2d | nn.Linear):
-        nn.init.normal_(module.weight, std=0.01 if isinstance(module, nn.Linear) else 0.001)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def highest_cell(volumes):

@@ -8,6 +8,23 @@ def linear_head(inputs, middle, outputs):
     return nn.Sequential(nn.Linear(inputs, middle), nn.ReLU(inplace=True), nn.Linear(middle, outputs))
 
 
+def enlarging(inputs, times, width=256):
+    """Transposed convolution, batch norm and ReLU, ``times`` over: (B, inputs, h, w) -> (B, width, 2^times h, ...)."""
+    layers = []
+    for channels in (inputs, *[width] * (times - 1)):
+        layers += [nn.ConvTranspose2d(channels, width, 4, 2, padding=1, bias=False), nn.BatchNorm2d(width)]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def initialise(module):
+    """Fresh weights of what follows the backbone, as published by InterNet and those after it; for ``apply``."""
+    if isinstance(module, nn.ConvTranspose2d | nn.Conv2d | nn.Conv1d | nn.Linear):
+        nn.init.normal_(module.weight, std=0.01 if isinstance(module, nn.Linear) else 0.001)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def full_precision(x):
     """16-bit tensors as float32, others as they are."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

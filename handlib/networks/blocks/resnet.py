@@ -28,18 +28,18 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs, width, stride=1):
+    def __init__(self, inputs, width, stride=1, norm=nn.BatchNorm2d):
         super().__init__()
         outputs = self.expansion * width
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = norm(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs)
+        self.bn3 = norm(outputs)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
 
     def forward(self, x):
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
@@ -49,31 +49,38 @@ class Bottleneck(nn.Module):
         return F.relu(y, inplace=True)
 
 
-def bottlenecks(inputs, width, blocks, stride=1):
-    """``blocks`` bottlenecks in a row; the first one has the stride."""
-    rest = [Bottleneck(4 * width, width) for _ in range(blocks - 1)]
-    return nn.Sequential(Bottleneck(inputs, width, stride), *rest)
+def bottlenecks(inputs, width, blocks, stride=1, norms=(nn.BatchNorm2d, nn.BatchNorm2d)):
+    """``blocks`` bottlenecks in a row; the first one has the stride, and the first of the two kinds of norm."""
+    rest = [Bottleneck(4 * width, width, norm=norms[1]) for _ in range(blocks - 1)]
+    return nn.Sequential(Bottleneck(inputs, width, stride, norms[0]), *rest)
 
 
 class ResNet(nn.Module):
     """Bottleneck ResNet without its classifier: (B, 3, h, w) -> list of the four layers' outputs.
 
     The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is
-    ResNet-50.
+    ResNet-50. ``norms``: the batch norm of the stem and of each layer's first block, and that of the other blocks.
     """
 
-    def __init__(self, blocks=(3, 4, 6, 3)):
+    def __init__(self, blocks=(3, 4, 6, 3), norms=(nn.BatchNorm2d, nn.BatchNorm2d)):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = bottlenecks(64, 64, blocks[0])
-        self.layer2 = bottlenecks(256, 128, blocks[1], 2)
-        self.layer3 = bottlenecks(512, 256, blocks[2], 2)
-        self.layer4 = bottlenecks(1024, 512, blocks[3], 2)
+        self.bn1 = norms[0](64)
+        self.layer1 = bottlenecks(64, 64, blocks[0], norms=norms)
+        self.layer2 = bottlenecks(256, 128, blocks[1], 2, norms)
+        self.layer3 = bottlenecks(512, 256, blocks[2], 2, norms)
+        self.layer4 = bottlenecks(1024, 512, blocks[3], 2, norms)
 
     def forward(self, images):
+        return self.layers(self.stem(images))
+
+    def stem(self, images):
+        """(B, 3, h, w) -> (B, 64, h / 4, w / 4)."""
         x = F.relu(self.bn1(self.conv1(images)), inplace=True)
-        x = F.max_pool2d(x, 3, 2, padding=1)
+        return F.max_pool2d(x, 3, 2, padding=1)
+
+    def layers(self, x):
+        """The stem's output, or anything of its shape -> list of the four layers' outputs."""
         outputs = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
