@@ -25,8 +25,20 @@ _MODULES = {
     "oakink": "oakink",
     "agora_smplx": "agora",
     "agora_smpl": "agora",
+    "ehf": "ehf",
+    "agora_val": "agora_val",
+    "agora_val_smpl": "agora_val",
+    "ubody": "ubody",
+    "pw3d": "pw3d",
+    "human36m": "human36m",
+    "dexycb_handoccnet": "handoccnet",
 }
-_PRESET = {"agora_smplx": {"model": "smplx"}, "agora_smpl": {"model": "smpl"}}  # what a name says beyond its module
+_PRESET = {  # what a name says beyond its module
+    "agora_smplx": {"model": "smplx"},
+    "agora_smpl": {"model": "smpl"},
+    "agora_val": {"model": "smplx"},
+    "agora_val_smpl": {"model": "smpl"},
+}
 
 
 def names():
