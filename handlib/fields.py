@@ -120,6 +120,13 @@ def _mano16():
     return JointSet("mano16", tuple(joints), tuple(parents))
 
 
+def _ho3d21():
+    """MANO's 16, then the finger tips from thumb to little finger."""
+    tips = tuple(f"{finger}4" for finger in FINGERS)
+    parents = tuple(_mano16().joints.index(f"{finger}3") for finger in FINGERS)
+    return JointSet("ho3d21", _mano16().joints + tips, _mano16().parents + parents)
+
+
 def _interhand42():
     joints, parents = [], []
     for hand in "rl":
@@ -135,8 +142,10 @@ def _interhand42():
 
 HAND21 = _hand21()
 MANO16 = _mano16()
+HO3D21 = _ho3d21()
+FREIHAND21 = DEXYCB21 = HAND21
 INTERHAND42 = _interhand42()
-JOINT_SETS = {joint_set.name: joint_set for joint_set in (HAND21, MANO16, INTERHAND42)}
+JOINT_SETS = {joint_set.name: joint_set for joint_set in (HAND21, MANO16, HO3D21, INTERHAND42)}
 
 
 def interhand_names():

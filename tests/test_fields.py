@@ -26,6 +26,15 @@ def test_joint_orders_go_there_and_back():
     assert torch.equal(fields.house_hands(fields.interhand42(tensor)), tensor)
 
 
+def test_ho3d_order_is_manos_with_the_tips_behind_it():
+    from_house = [0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3, 4, 8, 12, 16, 20]
+    assert list(fields.reorder(fields.HAND21, fields.HO3D21)) == from_house
+    there_and_back = np.array(from_house)[fields.reorder(fields.HO3D21, fields.HAND21)]
+    assert list(there_and_back) == list(range(21))
+    assert list(fields.HO3D21.parents[-5:]) == [15, 3, 6, 12, 9]
+    assert fields.FREIHAND21 is fields.DEXYCB21 is fields.HAND21
+
+
 def test_every_parent_comes_from_the_same_finger_or_the_wrist():
     for joint_set in fields.JOINT_SETS.values():
         for child, parent in joint_set.bones:
