@@ -347,7 +347,7 @@ def test_a_receipt_keeps_every_figure_to_the_last_bit(tmp_path):
 def test_collect_says_what_it_did_not_find(tmp_path):
     with pytest.raises(InputError, match="holds no receipt with results"):
         tables.collect(tmp_path)
-    receipt(tmp_path / "old", None)
+    receipt(tmp_path / "old", None, tables=["benchmark"])
     receipt(tmp_path / "new", row(), started="1")
     with pytest.warns(UserWarning, match="old/receipt.json"):
         assert len(tables.collect(tmp_path, published=False)) == 1

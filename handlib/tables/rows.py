@@ -101,8 +101,9 @@ def collect(where, against=None, published=True):
     """The results of all runs -> one DataFrame, `beside_published` (or the runs' rows alone: ``published=False``).
 
     where: a folder (``outputs``), in which every receipt.json is read, or a list of receipts and folders. The newest
-    run comes last; its row's ``receipt`` is the path that was read. A receipt that names a protocol but keeps no
-    results is warned of. Raises InputError when no receipt holds results, or one cannot be read.
+    run comes last; its row's ``receipt`` is the path that was read. A receipt of a benchmark that keeps no results
+    (written before receipts kept them) is warned of. Raises InputError when no receipt holds results, or one cannot be
+    read.
     """
     places = [where] if isinstance(where, str | Path) else list(where)
     paths = [path for place in places for path in _receipts(Path(place))]
@@ -113,7 +114,7 @@ def collect(where, against=None, published=True):
             rows = pandas.DataFrame(receipt[RESULTS]).assign(receipt=str(path))
             rows = rows.astype({name: float for name in rows.columns.drop(FACTS, errors="ignore")})
             found.append((receipt.get("started", ""), rows))
-        elif "protocol" in receipt:
+        elif "benchmark" in receipt.get("tables", []):
             silent.append(str(path))
     if silent:
         warnings.warn(f"tables: no results in {', '.join(silent)}; run these notebooks again", stacklevel=2)
