@@ -54,7 +54,7 @@ def check(server, path, **options):
     options: the module's ``check``, such as ``truth`` and ``samples``. Raises InputError only for a wrong option.
     """
     function, preset = _function(server, "check")
-    return [_as_problem(problem) for problem in function(path, **preset, **options)]
+    return function(path, **preset, **options)
 
 
 def _function(server, name):
@@ -63,11 +63,3 @@ def _function(server, name):
     module = importlib.import_module(f"handlib.submissions.{_MODULES[server]}")
     several = sum(other == _MODULES[server] for other in _MODULES.values()) > 1
     return getattr(module, name), {"server": server} if several else {}
-
-
-def _as_problem(problem):
-    """AGORA's check gives lines of text."""
-    if isinstance(problem, Problem):
-        return problem
-    severity = MISLEADING if problem.startswith("warning") else REJECTED
-    return Problem(severity, None, problem.removeprefix("warning").lstrip(": "))
