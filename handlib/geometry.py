@@ -44,6 +44,14 @@ def project(points, K, eps=PUBLISHED_EPS):
     return points[..., :2] / depth * _focal(K) + K[..., None, :2, 2]
 
 
+def project_homogeneous(points, K, eps=1e-6):
+    """(..., N, 3) camera points in metres -> (..., N, 2) pixels, with OakInk's rounding: ``eps`` is added to the depth
+    after the intrinsics, so the principal point shrinks with it.
+    """
+    homogeneous = (K @ points.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return homogeneous[..., :2] / (homogeneous[..., 2:] + eps)
+
+
 def back_project(pixels, depth, K):
     """(..., N, 2) pixels and (..., N) depths in metres -> (..., N, 3) camera points. The depth is taken as it is (no
     eps).
@@ -257,3 +265,30 @@ def uvd_to_xyz(uvd, K, root_depth, spec=HandInput(), bone=1.0):
     z = (uvd[..., 2] - 0.5) * (spec.depth_span * bone) + root_depth
     pixels = _namespace(uvd).stack((uvd[..., 0] * spec.size[0], uvd[..., 1] * spec.size[1]), -1)
     return back_project(pixels, z, K)
+
+
+# The same with a scaled orthographic camera (scale in pixels per metre, then the root's pixel x, y)
+
+
+def xyz_to_orthographic_uvd(xyz, root, camera, spec=HandInput(), bone=1.0):
+    """Camera points (..., N, 3), root (..., 3) metres, camera (..., 3) -> uvd (..., N, 3)."""
+    relative = xyz - root[..., None, :]
+    pixels = relative[..., :2] * camera[..., None, :1] + camera[..., None, 1:]
+    d = relative[..., 2] / (spec.depth_span * bone) + 0.5
+    return _namespace(xyz).stack((pixels[..., 0] / spec.size[0], pixels[..., 1] / spec.size[1], d), -1)
+
+
+def orthographic_uvd_to_xyz(uvd, root, camera, spec=HandInput(), bone=1.0):
+    """The inverse of `xyz_to_orthographic_uvd`."""
+    xp = _namespace(uvd)
+    pixels = xp.stack((uvd[..., 0] * spec.size[0], uvd[..., 1] * spec.size[1]), -1)
+    xy = (pixels - camera[..., None, 1:]) / camera[..., None, :1]
+    z = (uvd[..., 2] - 0.5) * (spec.depth_span * bone)
+    return xp.concatenate((xy, z[..., None]), -1) + root[..., None, :]
+
+
+def fit_orthographic(relative, pixels):
+    """The camera (3,) float64 that brings points relative to the root (N, 3) nearest to their pixels (N, 2); numpy."""
+    rows = np.zeros((2 * len(relative), 3))
+    rows[:, 0], rows[::2, 1], rows[1::2, 2] = np.asarray(relative, np.float64)[:, :2].ravel(), 1, 1
+    return np.linalg.lstsq(rows, np.asarray(pixels, np.float64).ravel(), rcond=None)[0]

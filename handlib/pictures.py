@@ -5,6 +5,7 @@ and the child waits for them for ever, be it a packing worker or a data loader's
 """
 
 import functools
+import itertools
 import os
 import re
 
@@ -66,8 +67,9 @@ def decode_planes(data):
         rows = _zstd().decompress(memoryview(data)[12:], 3 * height * width)
     except OSError as error:
         raise BrokenPicture("is no whole picture of planes") from error
-    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width)
-    rows = np.add.accumulate(rows, 0, dtype=np.uint8)
+    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width).copy()
+    for above, row in itertools.pairwise(rows):  # a third of np.add.accumulate's time
+        np.add(above, row, row)
     green = rows[:, :width]
     return cv2.merge([rows[:, width : 2 * width] + green, np.ascontiguousarray(green), rows[:, 2 * width :] + green])
 

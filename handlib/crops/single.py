@@ -18,7 +18,6 @@ SCALE, ROTATION_DEGREES, COLOUR = 0.125, 60.0, 0.3  # the published strengths
 ROTATION_CHANCE, OCCLUSION_CHANCE = 1.0, 0.1
 LARGEST_OCCLUDER, OCCLUDER_RATIOS = 0.2, (0.5, 2.0)  # share of the box's area; height / width
 ENOUGH = 0.3  # a hand with a smaller share of its points in sight trains nothing
-_EPS = 1e-6  # metres; the published projection adds it to the depth
 _TOUCHED = 2  # pixels beside a crop's corner that interpolation may touch
 
 
@@ -183,7 +182,7 @@ def _targets(sample, augmentation, spec, view):
     joints = view.points(sample["joints_cam"][0])
     root_depth = joints[spec.root, 2:]
     targets = {"K": view.K, "root_depth": root_depth}
-    in_picture = _pixels(joints, view.camera_K)
+    in_picture = geometry.project_homogeneous(joints, view.camera_K)
     seen = augmentation is None or _inside(in_picture, (sample["width"], sample["height"])).sum() >= ENOUGH * len(
         joints
     )
@@ -204,15 +203,9 @@ def _targets(sample, augmentation, spec, view):
     return targets
 
 
-def _pixels(points, K):
-    """(N, 3) points -> (N, 2) float32 pixels with the published rounding."""
-    homogeneous = K.dot(points.T).T
-    return (homogeneous / (homogeneous[:, 2:] + np.float32(_EPS)))[:, :2]
-
-
 def _published_uvd(points, pixels, root_depth, spec, view):
     """The picture's pixels moved into the crop, where `geometry.xyz_to_uvd` would see the turned points."""
-    pixels = _pixels(points, view.camera_K) if pixels is None else pixels
+    pixels = geometry.project_homogeneous(points, view.camera_K) if pixels is None else pixels
     moved = geometry.apply_affine(pixels.astype(np.float64), view.to_crop[:2]).astype(np.float32)
     depth = 0.5 + (points[:, 2:] - root_depth) / spec.depth_span
     return np.concatenate([moved / np.array(spec.size), depth], 1)

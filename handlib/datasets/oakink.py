@@ -183,7 +183,7 @@ class Completion:
             raise Skip(
                 sample["key"], "hand is not in front of the camera", f"nearest joint at {joints[:, 2].min():.3f} m"
             )
-        bbox = files.box(files.pixels(joints, K))
+        bbox = files.box(geometry.project_homogeneous(joints, K).astype(np.float32))
         if not np.isfinite(bbox).all() or bbox[2:].max() <= 0 or np.abs(bbox).max() > 1e6:
             raise Skip(sample["key"], "box is empty or not finite", str(bbox.tolist()))
         yes = np.ones((1, 21), bool)

@@ -16,7 +16,6 @@ from handlib.datasets.base import Skip
 from handlib.files import InputError
 
 KINDS = ("cam_intr", "hand_j", "hand_v", "obj_transf", "general_info")
-EPS = 1e-6  # metres; the published projection adds it to the depth
 
 
 def read(path, sample):
@@ -73,12 +72,6 @@ def array(name, value, shape, sample):
     if not np.isfinite(value).all():
         raise Skip(sample.stem, "annotation is not finite", name)
     return value
-
-
-def pixels(points, K):
-    """(N, 3) camera points in metres -> (N, 2) float32 pixels, with the published rounding: the crops start from it."""
-    homogeneous = K.dot(points.T).T
-    return (homogeneous / (homogeneous[:, 2:] + EPS))[:, :2].astype(np.float32)
 
 
 def box(joints_2d):
