@@ -69,14 +69,15 @@ def fit_similarity(predicted, truth, reflection=True):
     if predicted.shape != truth.shape or predicted.ndim != 3 or predicted.shape[-1] != 3:
         raise ValueError(f"both must be (N, P, 3); got {tuple(predicted.shape)} and {tuple(truth.shape)}")
     xp = _namespace(predicted)
-    from_centre, to_centre = predicted.mean(-2)[:, None], truth.mean(-2)[:, None]
+    # Sums by einsum: an axis of three is slow to add up otherwise.
+    from_centre, to_centre = (xp.einsum("npi->ni", points)[:, None] / points.shape[1] for points in (predicted, truth))
     predicted, truth = predicted - from_centre, truth - to_centre
-    norm, true_norm = (xp.sqrt((points**2).sum((-2, -1))) for points in (predicted, truth))
+    norm, true_norm = (xp.sqrt(xp.einsum("npi,npi->n", points, points)) for points in (predicted, truth))
     if reflection:
         norm, true_norm = norm + OFFICIAL_EPS, true_norm + OFFICIAL_EPS
     # A row without extent has no scale of its own: the 1 keeps its zeros from becoming NaN.
     unit, true_unit = (xp.where(length > 0, length, xp.ones_like(length)) for length in (norm, true_norm))
-    covariance = (truth / true_unit[:, None, None]).swapaxes(-1, -2) @ (predicted / unit[:, None, None])
+    covariance = truth.swapaxes(-1, -2) @ predicted / (true_unit * unit)[:, None, None]
     left, stretch, right = xp.linalg.svd(covariance)
     rotation = left @ right
     # Flat or empty sets fit as well by a rotation; only a third extent beyond rounding tells the two apart.

@@ -18,7 +18,7 @@ _ROUNDING = 8 * np.finfo(np.float32).eps  # of a squared distance, in units of (
 
 def fscores(truth, sets, thresholds=THRESHOLDS):
     """truth (N, P, 3) and each of ``sets`` (N, Q, 3), metres, float64 -> (N, thresholds, sets, 3): F, P, R."""
-    centre = truth.mean(1, keepdims=True)
+    centre = np.einsum("npi->ni", truth)[:, None] / truth.shape[1]
     centred = truth - centre
     axis = np.linalg.eigh(centred.swapaxes(1, 2) @ centred)[1][:, :, 2:]
     first = _Sorted(truth, centred, axis, true=True)
@@ -49,7 +49,7 @@ class _Sorted:
         self.keys = keys.ravel()[rows].reshape(n, count)
         with np.errstate(over="ignore"):  # too far for float32: infinite, and then measured again
             centred = centred.reshape(-1, 3).astype(np.float32)[rows].reshape(n, count, 3)
-            self.norms = (centred**2).sum(-1)
+            self.norms = np.einsum("npi,npi->np", centred, centred)
         self.factors = np.ones((n, count, 5) if true else (n, 5, count), np.float32)
         if true:
             self.factors[..., :3], self.factors[..., 3] = centred, self.norms
@@ -64,8 +64,9 @@ class _Sorted:
 def _least_squares(first, second, reach):
     """Each point's squared distance to the nearest of the other set: (N, P), (N, Q); infinite beyond ``reach``."""
     reach = reach * (1 + 1e-6)
-    rows = np.full(first.keys.shape, np.inf, np.float32)
-    columns = np.full(second.keys.shape, np.inf, np.float32)
+    # Whole numbers with the bits of floats have their order from 0 up, and numpy finds the least twice as fast.
+    rows = np.full(first.keys.shape, np.inf, np.float32).view(np.int32)
+    columns = np.full(second.keys.shape, np.inf, np.float32).view(np.int32)
     starts = np.arange(0, rows.shape[1], _BAND)
     ends = np.minimum(starts + _BAND, rows.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
@@ -75,11 +76,11 @@ def _least_squares(first, second, reach):
             left, right = first.factors[number], second.factors[number]
             for start, end, begin, stop in zip(starts.tolist(), ends.tolist(), low, high, strict=True):
                 if begin < stop:
-                    squares = left[start:end] @ right[:, begin:stop]
+                    squares = (left[start:end] @ right[:, begin:stop]).view(np.int32)
                     np.minimum.reduce(squares, 1, out=rows[number, start:end])
                     part = columns[number, begin:stop]
                     np.minimum(part, np.minimum.reduce(squares), out=part)
-    return rows, columns
+    return rows.view(np.float32), columns.view(np.float32)
 
 
 def _share_near(squares, mine, others, thresholds):
@@ -100,4 +101,5 @@ def _share_near(squares, mine, others, thresholds):
 
 def _exact(points, others):
     """(k, 3), (Q, 3) -> (k,) distance to the nearest, in float64 and in the official order of operations."""
-    return np.sqrt(((points[:, None] - others) ** 2).sum(-1)).min(1)
+    squares = (points[:, None] - others) ** 2
+    return np.sqrt((squares[..., 0] + squares[..., 1] + squares[..., 2]).min(1))

@@ -30,16 +30,23 @@ _BLOCK = 64  # samples computed at a time: their points stay in the processor's 
 
 def distances(predicted, truth):
     """(..., 3), (..., 3) -> Euclidean distances (...), in the unit and the precision given."""
-    return np.sqrt(((predicted - truth) ** 2).sum(-1))
+    squares = predicted - truth
+    squares *= squares
+    total = squares[..., 0] + squares[..., 1]  # in the official order, and faster than a sum over three
+    total += squares[..., 2]
+    return np.sqrt(total, out=total)
 
 
 def areas(distance, thresholds=THRESHOLDS):
     """Each distance's share of the AUC, 0 to 1: the normalised area under its own step. Any shape; NaN gives 0.
 
-    thresholds: equally spaced, rising; in the unit of the distances.
+    thresholds: equally spaced, from 0; in the unit of the distances.
     """
-    first = np.searchsorted(thresholds, distance)  # the first threshold that is not less; beyond the last for NaN
     last = len(thresholds) - 1
+    limits = np.append(thresholds, np.inf)
+    first = np.fmin(np.ceil(distance * (last / thresholds[-1])), last + 1).astype(int)  # the first that is not less
+    first += limits[first] < distance  # where the division was rounded, the thresholds themselves decide
+    first -= (first > 0) & (limits[first - 1] >= distance)
     return np.where(first > 0, np.maximum(last + 0.5 - first, 0), last) / last
 
 
