@@ -4,6 +4,8 @@ Numbers only; `handlib.viewer.errors` draws them. Errors are what ``handlib.prot
 those of `handlib.confidence`: percentile bootstrap over samples, or over groups of samples.
 """
 
+import warnings
+
 import numpy as np
 import pandas
 
@@ -31,7 +33,8 @@ def breakdown(protocol, errors, by, figures=None, intervals=False, **options):
         intervals: add ``_low`` and ``_high`` (`handlib.confidence.intervals`, 95 % over samples); or a mapping of its
             arguments.
 
-    Columns: the labels' name, samples, the figures with their units. A figure without samples in a group is NaN.
+    Columns: the labels' name, samples, the figures with their units. A figure without samples in a group is NaN. Warns
+    once when groups are too small for their intervals.
     """
     sums = {name: np.asarray(array, float) for name, array in protocols.sums(protocol, errors, **options).items()}
     labels = pandas.Series(by).reset_index(drop=True)
@@ -54,6 +57,10 @@ def breakdown(protocol, errors, by, figures=None, intervals=False, **options):
             if limits is not None:
                 row |= {f"{column}_{end}": limits.loc[figure, end] for end in ("low", "high")}
         rows.append(row)
+    small = sum(len(chosen) < confidence.FEW for _, chosen in groups)
+    if intervals and small:
+        words = f"{small} of {len(groups)} groups have fewer than {confidence.FEW} samples"
+        warnings.warn(f"confidence: {words}: their intervals mean little", stacklevel=2)
     return pandas.DataFrame(rows)
 
 
@@ -62,7 +69,9 @@ def _limits(protocol, errors, chosen, wanted, options):
     if wanted.get("groups") is not None:
         wanted["groups"] = np.asarray(wanted["groups"])[chosen]
     part = {name: np.asarray(array)[chosen] for name, array in errors.items()}
-    return confidence.intervals(protocol, part, **wanted, **options).set_index("figure")
+    with warnings.catch_warnings():  # breakdown warns once of all
+        warnings.filterwarnings("ignore", "confidence: ")
+        return confidence.intervals(protocol, part, **wanted, **options).set_index("figure")
 
 
 def bins(values, count=5, name=None):
@@ -151,7 +160,7 @@ def pck(distances_mm, thresholds_mm=THRESHOLDS_MM, groups=None, level=0.95, resa
     if not distances.size:
         raise InputError("distances_mm", "holds no keypoint that counts", "give at least one distance")
     numbers, count = confidence.codes(groups, len(distances))
-    confidence.warn_of_few(count)
+    confidence.warn_of_few(count, stacklevel=3)
     thresholds = np.asarray(thresholds_mm, float)
     steps, keypoints = len(thresholds) + 1, distances.shape[1]
     first = np.where(np.isnan(distances), -1, np.searchsorted(thresholds, distances))

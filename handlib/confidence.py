@@ -92,10 +92,11 @@ def draws(count, resamples, seed):
         yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
 
 
-def warn_of_few(count):
+def warn_of_few(count, stacklevel=4):
     """The warning of too few groups."""
     if count < FEW:
-        warnings.warn(f"confidence: {count} groups are too few for an interval that means much", stacklevel=4)
+        words = "1 group is" if count == 1 else f"{count} groups are"
+        warnings.warn(f"confidence: {words} too few for an interval that means much", stacklevel=stacklevel)
 
 
 def _sums(protocol, errors, options):

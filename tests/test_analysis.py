@@ -87,6 +87,12 @@ def test_by_joint_and_by_finger():
         analysis.by_joint(found, names[:3])
 
 
+def test_small_groups_are_warned_of_once():
+    with pytest.warns(UserWarning, match="12 of 12 groups have fewer than 10 samples") as warned:
+        analysis.breakdown("interhand", errors(), np.arange(60) % 12, ["mrrpe"], intervals={"resamples": 5})
+    assert len(warned) == 1
+
+
 # Curves
 
 

@@ -110,7 +110,7 @@ def test_published_figures_of_handoccnet():
         ours = row[["xyz_procrustes_al_mean3d_cm", "mesh_al_mean3d_cm", "f_al_score_5", "f_al_score_15"]]
         assert ours.tolist() == pytest.approx([joint / 10, mesh / 10, f5 / 100, f15 / 100], rel=1e-12)
     for method, figures in stored["DexYCB"]["methods"].items():
-        own, official = shown("handoccnet", method, "s0"), shown("dexycb", method, "s0")
+        own, official = shown("dexycb_handoccnet", method, "s0"), shown("dexycb", method, "s0")
         assert (own["mpjpe_mm"], own["pa_mpjpe_mm"]) == (figures["MPJPE"], figures["PA-MPJPE"])
         assert official["root-relative_mpjpe_mm"] == figures["MPJPE"] and "without reflection" in official["alignment"]
 
@@ -251,6 +251,19 @@ def test_a_figure_of_other_options_has_no_difference():
     table = tables.beside_published([tables.result(centimetres(reflection=False), **facts_of)])
     assert table.loc[0, "protocol"] == "freihand, reflection=False"
     assert table.loc[0, "xyz_al_mean3d_cm"] == 0.7 and np.isnan(table.loc[0, "xyz_al_mean3d_cm_difference"])
+
+
+@pytest.mark.parametrize("protocol", protocols.names())
+def test_every_protocols_figures_can_stand_beside_the_published_ones(protocol):
+    series = pandas.Series({figure: 1.0 for figure in tables.SUMMARY[protocol]})
+    series.attrs = {"protocol": protocol, "alignment": "as it is", "options": {}}
+    split = tables.published(protocol)["split"].iloc[0] if protocol in facts.shipped() else "test"
+    table = tables.beside_published([tables.result(series, method="ours", split=split, data="demo")])
+    columns = [facts.column(protocol, figure) for figure in tables.SUMMARY[protocol]]
+    assert set(columns) <= set(table.columns) and (table.loc[0, columns] == 1).all()
+    assert (len(table) > 1) == (protocol in facts.shipped())
+    assert any(name.endswith("_difference") for name in table) == (protocol in facts.shipped())
+    assert "<b>" in tables.html(table, protocol) or len(table) == 1
 
 
 def test_two_protocols_in_one_table_are_each_beside_their_own():

@@ -148,8 +148,8 @@ def beside_published(results, against=None):
     the one that the protocol's own code published (DIGIT, HandOccNet …). Only the protocol's `SUMMARY` is shown.
     ``<figure>_difference`` is the row's figure minus that of ``against`` on the same split, NaN where either is unknown
     or where options make it another figure. ``same_data`` says whether the row was made on the data of ``against``:
-    only there does the difference speak of the method. Facts that no row states are left out. Raises InputError when
-    ``against`` has no figures.
+    only there does the difference speak of the method. Facts that no row states are left out; of a protocol without
+    published figures the own rows stand alone. Raises InputError when ``against`` has no figures.
     """
     own = _joined(results)
     names = own["protocol"].str.partition(",")[0]
@@ -157,13 +157,15 @@ def beside_published(results, against=None):
     table = pandas.concat(parts, ignore_index=True)
     figures = [known.column(name, figure) for name in names.unique() for figure in SUMMARY[name]]
     shown = [name for name in dict.fromkeys(figures) if name in table and table[name].notna().any()]
-    differences = [f"{name}_difference" for name in shown]
+    differences = [f"{name}_difference" for name in shown if f"{name}_difference" in table]
     facts = [name for name in [*FACTS[2:3], "same_data", *FACTS[3:]] if (table[name] != UNSTATED).any()]
     return table[["method", "split", *shown, *differences, *facts]]
 
 
 def _with_published(own, protocol, against):
-    """One protocol's rows, own and published, with differences to a method."""
+    """One protocol's rows, own and published, with differences to a method; the own ones alone where none are known."""
+    if protocol not in known.shipped():
+        return own.assign(same_data=False)
     table = known.published(protocol)
     against = against or known.against(protocol)
     yardstick = table[table["method"] == against].set_index("split")
