@@ -82,7 +82,7 @@ class I2LMeshNet(OneHand):
         self.register_buffer("regressor21", torch.zeros(JOINTS, VERTS), persistent=False)
         self.register_buffer("middle_tip", torch.tensor(middle_tip))
         self.register_buffer("body_mark", torch.tensor(0))
-        if not self.faces.is_meta:
+        if not self.middle_tip.is_meta:
             self._set_regressor()
 
     def _set_regressor(self):
