@@ -25,6 +25,7 @@ from handlib import safe_pickle
 from handlib.files import InputError, require, require_known, write_atomic
 from handlib.metrics import as_array
 from handlib.submissions import agora_format, agora_warnings
+from handlib.submissions.problems import MISLEADING, REJECTED, Problem, of_entries, rejected
 
 FOLDER = "predictions"
 SERVERS = ("agora_smplx", "agora_smpl")
@@ -32,14 +33,15 @@ NAME = re.compile(r"(?P<image>.+)_personId_(?P<person>\d+)\.pkl")
 _LARGEST = 200_000_000  # bytes of one person's file; a zip bomb must not fill the memory
 
 
-def write(predictions, path, server="agora_smplx", compress=True):
+def write(predictions, path, server="agora_smplx", compress=False):
     """Write a submission -> its path. Streamed person by person; it appears whole or not at all.
 
     predictions: {image name: [person, ...]} or an iterable of (image name, persons), each image once; names with or
     without ``.png``. ``path``: a zip, or (any other ending) a folder of pickles as the local evaluator takes it.
     Arrays keep type and value; torch tensors become numpy arrays, and the leading axis of 1 that 2D ``joints`` of some
-    projects have, which the server rejects, is taken off. ``compress``: deflate the zip's files. Raises InputError
-    naming person and key when the server's checker would reject it or it holds NaN; then nothing is written.
+    projects have, which the server rejects, is taken off. ``compress``: deflate the zip's files, which pays for
+    parameters only. Raises InputError naming person and key when the server's checker would reject it or it holds NaN;
+    then nothing is written.
     """
     _known(server)
     path = Path(path)
@@ -154,6 +156,14 @@ class Submission(Mapping):
     def __getitem__(self, image):
         return [self.person(name) for name in self._images[image]]
 
+    @property
+    def names(self):
+        """File names of all persons, image by image, in the order in which the evaluator reads them."""
+        return [name for names in self._images.values() for name in names]
+
+    def __contains__(self, image):  # without reading the persons
+        return image in self._images
+
     def __iter__(self):
         return iter(self._images)
 
@@ -219,35 +229,39 @@ def read(path, server="agora_smplx"):
 
 
 def check(path, server="agora_smplx", images=None):
-    """What is wrong with a submission -> list of str, empty when nothing is.
+    """What is wrong with a submission -> list of `handlib.submissions.problems.Problem`, empty when nothing is.
 
-    Lines that begin with a file's name say what the official format checker rejects, with the key; lines that begin
-    with "warning" what it lets through and the evaluator stops at or misjudges. ``images``: names of the images that
-    should be there (imgPath), to name missing and unknown ones.
+    "rejected": what the official format checker rejects, ``entry`` the file, with the key; "misleading": what it lets
+    through and the evaluator stops at or misjudges. ``images``: names of the images that should be there (imgPath), to
+    name missing and unknown ones.
     """
     _known(server)
     try:
         found = Submission(path)
     except InputError as error:
-        return [str(error)]
+        return rejected(error)
     if not found.files:
-        return [f"{path}: no file in the folder '{FOLDER}': the server finds nothing"]
-    problems, watch = [], agora_warnings.Watch(server)
-    for name in found.unnamed:
-        problems.append(f"{name}: the name is not <image>_personId_<k>.pkl, so it belongs to no image")
-    for names in found._images.values():
-        for name in names:
-            try:
-                person = found.person(name)
-            except InputError as error:
-                problems.append(f"{name}: {error.problem}: {error.mend}")
-                continue
-            verdict = agora_format.reject(person, server)
-            if verdict:
-                problems.append(f"{name}: key '{verdict.key}': {verdict.problem}: {verdict.mend}")
-            problems += [f"warning: {name}: {text}" for text in watch.person(name, person)]
-    problems += [f"warning: {text}" for text in watch.all()]
-    return problems + [f"warning: {text}" for text in agora_warnings.images(list(found), images)]
+        return [Problem(REJECTED, None, f"{path}: there is no file in the folder '{FOLDER}'")]
+    text = "the name is not <image>_personId_<k>.pkl, so it belongs to no image"
+    problems = of_entries(REJECTED, found.unnamed, text, "file")
+    watch = agora_warnings.Watch(server)
+    for name in found.names:
+        problems += _of_person(found, name, server, watch)
+    whole = [*watch.all(), *agora_warnings.images(list(found), images)]
+    return problems + [Problem(MISLEADING, None, text) for text in whole]
+
+
+def _of_person(found, name, server, watch):
+    try:
+        person = found.person(name)
+    except InputError as error:
+        return [Problem(REJECTED, name, f"{name}: {error.problem}: {error.mend}")]
+    verdict = agora_format.reject(person, server)
+    problems = [Problem(MISLEADING, name, f"{name}: {text}") for text in watch.person(name, person)]
+    if verdict:
+        text = f"{name}: key '{verdict.key}' {verdict.problem}: {verdict.mend}"
+        problems.insert(0, Problem(REJECTED, name, text))
+    return problems
 
 
 def _known(server):

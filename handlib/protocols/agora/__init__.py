@@ -41,7 +41,7 @@ import numpy as np
 from handlib.files import InputError
 from handlib.protocols.agora import people as _people
 from handlib.protocols.agora import summary
-from handlib.protocols.agora.errors import PARTS, Measure, vertex_sets
+from handlib.protocols.agora.errors import JOINTS, PARTS, Measure, vertex_sets
 from handlib.protocols.agora.matching import match
 
 OPTIONS = {
@@ -118,13 +118,16 @@ def _meshes(found, matches, model, bodies):
         from handlib.bodies import smplx_files
 
         meshes = smplx_files.meshes([person.params for person in built.values()], model, bodies)
-        made = dict(zip(built, meshes, strict=True))
-    return {
-        key: tuple(theirs if mine is None else mine for mine, theirs in zip(person[1:3], made[key], strict=True))
-        if key in made
-        else person[1:3]
-        for key, person in wanted.items()
-    }
+        made = {key: (joints[: JOINTS[model]], verts) for key, (joints, verts) in zip(built, meshes, strict=True)}
+    return {key: _mesh(person, made.get(key)) for key, person in wanted.items()}
+
+
+def _mesh(person, made):
+    """(joints, verts) as given, and where they are not given as made of the parameters."""
+    given = (person.joints, person.verts)
+    if made is None:
+        return given
+    return tuple(built if points is None else points for points, built in zip(given, made, strict=True))
 
 
 def _empty(images, found, model):

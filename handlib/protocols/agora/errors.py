@@ -74,29 +74,36 @@ class Measure:
 
     def __init__(self, model, sets):
         self.parts = PARTS[model]
-        self._joints = np.concatenate([joints for joints, _ in self.parts.values()])
-        self._vertices = np.concatenate([sets[part] for part in self.parts])
-        self._joint_starts = np.cumsum([0, *(len(joints) for joints, _ in self.parts.values())])
-        self._vertex_starts = np.cumsum([0, *(len(sets[part]) for part in self.parts)])
+        self._joints = _Points(JOINTS[model], [joints for joints, _ in self.parts.values()])
+        self._vertices = _Points(VERTICES[model], [sets[part] for part in self.parts])
 
     def __call__(self, predicted, true):
         """(joints (J, 3), vertices (V, 3)) of a prediction and of its person -> (2, parts): MPJPE and MVE, each the
         mean distance after the part's root was put on the true one. Metres.
         """
-        joints = np.subtract(predicted[0], true[0], dtype=np.float64)
-        vertices = np.subtract(predicted[1], true[1], dtype=np.float64)
-        roots = np.stack([joints[root].mean(0) for _, root in self.parts.values()])
-        return np.stack(
-            [
-                _means(joints[self._joints], roots, self._joint_starts),
-                _means(vertices[self._vertices], roots, self._vertex_starts),
-            ]
-        )
+        joints = self._joints.difference(predicted[0], true[0])
+        roots = [joints[root].mean(0) for _, root in self.parts.values()]
+        self._vertices.difference(predicted[1], true[1])
+        return np.stack([self._joints.means(roots), self._vertices.means(roots)])
 
 
-def _means(difference, roots, starts):
-    """(n, 3) differences, part after part -> mean length of each part's, its root's difference taken off."""
-    for root, start, stop in zip(roots, starts[:-1], starts[1:], strict=True):
-        difference[start:stop] -= root
-    lengths = np.sqrt(np.einsum("nc,nc->n", difference, difference))
-    return np.add.reduceat(lengths, starts[:-1]) / np.diff(starts)
+class _Points:
+    """Differences of ``count`` points, and the mean lengths of their parts; the memory is used again and again."""
+
+    def __init__(self, count, parts):
+        self._indices = np.concatenate(parts)
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self._all, self._chosen = np.empty((count, 3)), np.empty((len(self._indices), 3))
+
+    def difference(self, predicted, true):
+        """(count, 3) each -> prediction - truth, float64; valid until the next call."""
+        return np.subtract(predicted.astype(np.float64), true, out=self._all)
+
+    def means(self, roots):
+        """Mean length of each part's differences, its root's (3,) taken off."""
+        chosen = self._all.take(self._indices, axis=0, out=self._chosen, mode="clip")  # checked before; no buffer
+        for root, start, stop in zip(roots, self._starts[:-1], self._starts[1:], strict=True):
+            chosen[start:stop] -= root
+        np.multiply(chosen, chosen, out=chosen)
+        lengths = np.sqrt(chosen[:, 0] + chosen[:, 1] + chosen[:, 2])
+        return np.add.reduceat(lengths, self._starts[:-1]) / np.diff(self._starts)
