@@ -131,6 +131,10 @@ class _Text:
         while not last:
             end, last = self._cut(first)
             entries = _fast(self.text[: end + 2])
+            sooner = self.text.find(b"]]]", 0, end + 2) if entries is None else -1
+            if sooner >= 0:  # the list ends within; looked for only now, as looking takes its time
+                end, last = sooner, True
+                entries = _fast(self.text[: end + 2])
             if entries is None and self.squeeze():
                 last = False
                 continue
@@ -140,18 +144,18 @@ class _Text:
             first += len(entries)
 
     def _cut(self, first):
-        """Where the last whole entry in memory ends, and whether the list ends there; reads on until there is one."""
+        """Where a whole entry in memory ends, and whether the list is known to end there; reads on until there is."""
         while True:
             self.peek()
             begin = self.text[:64].translate(None, _SPACE)[:2]
             if begin != b"[["[: len(begin)]:
                 raise self.broken(f"entry {first} is not a list of points: {_show(self.text)}")
-            end = self.text.find(b"]]]")
-            if end >= 0:
-                return end, True
             end = self.text.rfind(b"]],")
             if end >= 0:
                 return end, False
+            end = self.text.find(b"]]]")
+            if end >= 0:
+                return end, True
             if len(self.text) > 2 * WINDOW and self.squeeze():
                 continue
             if not self.more() and not self.squeeze():
@@ -219,15 +223,13 @@ def _fast(block):
         return None
     starts = np.append(before - followed, len(text) - len(places)).astype(np.int32)
     digits = pa.py_buffer(block.translate(None, b"[], "))
+    texts = pa.StringArray.from_buffers(len(before), pa.py_buffer(starts), digits)
     try:
-        return (
-            pa.StringArray.from_buffers(len(before), pa.py_buffer(starts), digits)
-            .cast(pa.float64())
-            .to_numpy()
-            .reshape(entries, points, 3)
-        )
+        values = texts.cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         return None
+    # Too large for a float: json reads 1e999 as infinity, and a whole number that large not at all.
+    return values.reshape(entries, points, 3) if np.isfinite(values).all() else None
 
 
 def _json_numbers(text, starts):

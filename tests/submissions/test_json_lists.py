@@ -59,7 +59,7 @@ def test_every_number_is_taken_or_refused_as_the_json_module_does(number, place)
         assert expected.shape == (4, 3) and all(type(one) in (int, float) for one in expected.ravel())
         expected = expected.astype(np.float64)
     except (ValueError, OverflowError, AssertionError, IndexError, KeyError):
-        with pytest.raises(InputError, match="given(: field 'joints')?: "):
+        with pytest.raises(InputError, match="given: field 'joints'" if '"' not in number else "given"):
             read(text)
         return
     got = read(text)
