@@ -122,6 +122,21 @@ def test_few_groups_are_warned_of():
         confidence.intervals("interhand", errors(30), np.arange(30) % 3, resamples=5)
 
 
+@pytest.mark.parametrize("protocol", ["freihand", "ho3d_v2", "dexycb"])
+def test_other_protocols_figures_have_intervals_about_their_values(protocol):
+    rng = np.random.default_rng(0)
+    truth = {"xyz": rng.normal(0, 0.04, (30, 21, 3)) - [0, 0, 0.6], "verts": rng.normal(0, 0.04, (30, 778, 3))}
+    predictions = {name: array + rng.normal(0, 0.004, array.shape) for name, array in truth.items()}
+    if protocol == "dexycb":
+        truth, predictions = {"joint_3d": truth["xyz"]}, {"joint_3d": 1000 * predictions["xyz"]}
+    found = protocols.per_sample(protocol, predictions, truth)
+    frame = confidence.intervals(protocol, found, resamples=60).set_index("figure")
+    evaluated = protocols.evaluate(protocol, predictions, truth)
+    assert frame["value"].to_dict() == pytest.approx(evaluated.to_dict(), abs=1e-10)
+    inside = (frame["low"] <= frame["value"]) & (frame["value"] <= frame["high"])
+    assert inside.all() and (frame["low"] < frame["high"]).any()
+
+
 # Two models
 
 

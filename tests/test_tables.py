@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from handlib import protocols, tables, training
+from handlib import protocols, submissions, tables, training
 from handlib.files import InputError, read_json, write_json
 from handlib.tables import facts
 from handlib.verify import reference
@@ -310,6 +310,17 @@ def test_a_row_for_a_file_of_ones_own(tmp_path):
     ]
     assert len({one["xyz_al_mean3d_cm"].item() for one in rows}) == 1
     assert rows[1]["source"].item().startswith("mine.npz, sha256 ")
+
+
+def test_a_row_for_a_submission_file(tmp_path):
+    predictions, truth = hands()
+    with pytest.warns(UserWarning, match="6 samples"):
+        submissions.write("freihand", predictions, tmp_path / "pred.zip")
+    made = tables.own(tmp_path / "pred.zip", truth, **FACTS_OF)
+    assert made["mesh_al_mean3d_cm"].item() == protocols.evaluate("freihand", predictions, truth)["mesh_al_mean3d"]
+    assert made["source"].item().startswith("pred.zip, sha256 ")
+    with pytest.raises(InputError, match="no server 'oakink'"):
+        tables.own(tmp_path / "pred.zip", truth, **FACTS_OF | {"protocol": "oakink"})
 
 
 def test_files_of_ones_own_that_cannot_be_used(tmp_path):

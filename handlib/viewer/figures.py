@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from handlib.fields import FINGERS, HAND21, INTERHAND42, interhand42
+from handlib.fields import HAND21, INTERHAND42, interhand42
 from handlib.files import InputError
 from handlib.geometry import decode_25d
 from handlib.viewer import palette
@@ -195,26 +195,6 @@ def _curves(axes, name, curves):
     if len(curves) > 1:
         axes.legend(fontsize=7, frameon=False)
     tidy(axes, title=name, xlabel="step")
-
-
-def per_joint(series, suffix="_all", unit="mm"):
-    """Error of every joint, a panel per hand: the figures ``<joint><suffix>`` of an evaluation (pandas.Series)."""
-    figure, (panels,) = sheet(9, 3.2, 1, 2)
-    names = [f"{finger}{part}" for finger in FINGERS for part in (1, 2, 3, 4)]
-    keys = {hand: [f"{hand[0]}_{name.replace('little', 'pinky')}{suffix}" for name in names] for hand in palette.SIDE}
-    missing = [key for hand in keys for key in keys[hand] if key not in series.index]
-    if missing:
-        raise KeyError(f"the evaluation lacks {', '.join(missing[:3])} and {max(len(missing) - 3, 0)} more")
-    for axes, hand in zip(panels, keys, strict=True):
-        axes.bar(range(20), series[keys[hand]].astype(float), color=[palette.joint_colour(name) for name in names])
-        axes.set_xticks(np.arange(20), [name[-1] for name in names], fontsize=7)
-        for place, finger in enumerate(FINGERS):
-            axes.text(4 * place + 1.5, -0.13, finger, transform=axes.get_xaxis_transform(), ha="center", fontsize=8)
-        tidy(axes, title=f"{hand} hand", ylabel=f"error ({unit})")
-    top = np.nanmax(np.append(series[sum(keys.values(), [])].astype(float), 1e-6))
-    for axes in panels:
-        axes.set_ylim(0, 1.08 * top)
-    return figure
 
 
 def tidy(axes, title="", xlabel="", ylabel=""):

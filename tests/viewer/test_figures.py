@@ -76,17 +76,6 @@ def test_gallery_lays_out_and_refuses_mismatches(image):
         figures.gallery([])
 
 
-def test_per_joint_shows_each_joint_once():
-    values = {name: float(i) for i, name in enumerate(fields.interhand_names())}
-    series = pd.Series({f"{name}_all": value for name, value in values.items()})
-    figure = figures.per_joint(series)
-    heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
-    names = [f"{finger}{part}" for finger in ("thumb", "index", "middle", "ring", "pinky") for part in (1, 2, 3, 4)]
-    assert heights == [[values[f"{hand}_{name}"] for name in names] for hand in "rl"]
-    with pytest.raises(KeyError, match="r_thumb1_all"):
-        figures.per_joint(series.drop("r_thumb1_all"))
-
-
 def test_loss_curves_share_panels_and_survive_gaps(tmp_path):
     history = pd.DataFrame({"step": range(30), "epoch": 0, "total": np.geomspace(100, 1, 30), "lr": 1e-4})
     validation = pd.DataFrame({"step": [9, 19, 29], "epoch": [0, 1, 2], "val/total": [50.0, np.nan, 5.0]})
