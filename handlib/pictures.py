@@ -5,7 +5,6 @@ and the child waits for them for ever, be it a packing worker or a data loader's
 """
 
 import functools
-import itertools
 import os
 import re
 
@@ -67,11 +66,13 @@ def decode_planes(data):
         rows = _zstd().decompress(memoryview(data)[12:], 3 * height * width)
     except OSError as error:
         raise BrokenPicture("is no whole picture of planes") from error
-    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width).copy()
-    for above, row in itertools.pairwise(rows):  # a third of np.add.accumulate's time
-        np.add(above, row, row)
-    green = rows[:, :width]
-    return cv2.merge([rows[:, width : 2 * width] + green, np.ascontiguousarray(green), rows[:, 2 * width :] + green])
+    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width)
+    planes = np.empty_like(rows)
+    planes[0] = rows[0]
+    for above, row, below in zip(planes, rows[1:], planes[1:], strict=False):  # a third of add.accumulate's time
+        np.add(above, row, below)
+    green, red, blue = planes[:, :width], planes[:, width : 2 * width], planes[:, 2 * width :]
+    return cv2.merge([np.add(red, green, red), green, np.add(blue, green, blue)])
 
 
 @functools.lru_cache(maxsize=1)

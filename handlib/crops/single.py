@@ -67,14 +67,15 @@ def draw_single(
     rotation_chance=ROTATION_CHANCE, occlusion_chance=OCCLUSION_CHANCE,
 ):  # fmt: skip
     """A random augmentation of the given strengths (defaults: the published ones); ``rng`` is a numpy Generator."""
-    grown = 1 + scale * np.clip(rng.standard_normal(), -1, 1)
-    degrees = rotation_degrees * np.clip(rng.standard_normal(), -2, 2)
+    grown = 1 + scale * max(-1.0, min(rng.standard_normal(), 1.0))
+    degrees = rotation_degrees * max(-2.0, min(rng.standard_normal(), 2.0))
     rotation = np.deg2rad(degrees) if rng.random() <= rotation_chance else 0.0
     occluder = None
     if rng.random() <= occlusion_chance:
         area, ratio = rng.uniform(0, LARGEST_OCCLUDER), rng.uniform(*OCCLUDER_RATIOS)
         occluder = Occluder(area, ratio, rng.random(), rng.random(), int(rng.integers(2**63)))
-    return SingleAugmentation(float(grown), float(rotation), occluder, tuple(rng.uniform(1 - colour, 1 + colour, 3)))
+    factors = tuple(rng.uniform(1 - colour, 1 + colour, 3).tolist())
+    return SingleAugmentation(float(grown), float(rotation), occluder, factors)
 
 
 def draw_single_published(

@@ -5,6 +5,7 @@ They are read by `handlib.safe_pickle`: nothing in them is run, and tensors come
 
 import functools
 import io
+import math
 import pickle
 import re
 
@@ -52,15 +53,21 @@ def _storage(path, raw):
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         problem = f"asks, inside a tensor, for {asked[1] if asked else 'more than a tensor needs'}"
         raise safe_pickle.Refused(path, f"{problem}, which is not known to be harmless", safe_pickle.MEND) from error
-    if not isinstance(storage, (torch.storage.TypedStorage, torch.UntypedStorage)):
-        raise ValueError(f"a tensor in it stands on {type(storage).__name__}, not on a storage")
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise ValueError(f"a tensor in it stands on {type(storage).__name__}, not on a typed storage")
     return storage
 
 
 def _tensor(storage, offset, size, stride, *ignored):
+    """A view of a storage -> numpy array; ValueError for one that would look beyond it, or be larger than it."""
     import torch
 
-    return torch.empty(0, dtype=storage.dtype).set_(storage, offset, tuple(size), tuple(stride)).numpy().copy()
+    flat = torch.empty(0, dtype=storage.dtype).set_(storage).numpy()
+    last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
+    if min(offset, *size, *stride, 0) < 0 or math.prod(size) > len(flat) or (math.prod(size) and last >= len(flat)):
+        raise ValueError("a tensor in it reaches beyond its storage")
+    steps = [step * flat.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(flat[offset:], size, steps).copy()
 
 
 def array(name, value, shape, sample):

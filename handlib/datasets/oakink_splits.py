@@ -14,9 +14,9 @@ INTENTS = {"0001": "use", "0002": "hold", "0003": "liftup", "0004": "handover"}
 OFFICIAL = "unpack OakInk's image/anno_v2.1.zip there (https://oakink.net)"
 _FILES = {
     "train+val": ("split", "seq_train.json"),  # the official name; it holds both
-    "test": ("split", "seq_test.json"),
     "train": ("split_train_val", "example_split_train.json"),
     "val": ("split_train_val", "example_split_val.json"),
+    "test": ("split", "seq_test.json"),
 }
 
 
