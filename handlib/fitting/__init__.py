@@ -91,7 +91,8 @@ def fit(
         size = batch or PUBLISHED_BATCH
         parts = [_published(part, layer, tips, iknet) for part in _cut(given, size)]
     else:
-        settings = {"noise": noise or NOISE[given.points.shape[-1]], "max_steps": max_steps, "tolerance": tolerance}
+        noise = inputs.positive(NOISE[given.points.shape[-1]] if noise is None else noise, "noise")
+        settings = {"noise": noise, "max_steps": max_steps, "tolerance": tolerance}
         size = (batch or _BATCH) if constant_shape is False else len(given.points)
         parts = [_default(part, layer, tips, iknet, plausible, **settings) for part in _cut(given, size)]
     return _finished({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, given, layer, tips)

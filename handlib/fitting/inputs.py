@@ -36,6 +36,13 @@ class Given:
         return dataclasses.replace(self, **named, group=group)
 
 
+def positive(value, name):
+    """The number ``value``; InputError unless it is one above 0."""
+    if not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InputError("fit", f"is {value!r}", "give a number above 0", name)
+    return value
+
+
 def checked(joints, layer, K, weights, side, constant_shape, start):
     """The arguments of `handlib.fitting.fit` as `Given`. InputError names what is wrong, and in which rows."""
     joints = _tensor(joints, layer)
@@ -122,7 +129,7 @@ def _mirrored(side, layer, lead):
     if side is None or (isinstance(side, str) and side in _SIDES):
         number = torch.full(lead, _SIDES.index(side or layer.side))
     else:
-        number = torch.as_tensor(side)
+        number = torch.full((0,), 0) if isinstance(side, str) else torch.as_tensor(side)
         if tuple(number.shape) != lead or not ((number == 0) | (number == 1)).all():
             mend = f"give 'right', 'left', or 0 (right) and 1 (left) of shape {lead}"
             raise InputError("fit", f"is {side!r}"[:200], mend, "side")

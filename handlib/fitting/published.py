@@ -73,8 +73,8 @@ class Adam:
 def solve(kinematics, target, root, bone, start, pull=None, steps=STEPS):
     """Yield (pose (N, 48), shape (N, S), bone (N, 1)) after each step, for all hands at once; copies.
 
-    target (N, 21, 3), bone (N, 1): the joints as `handlib.networks.iknet.normalised` gives them; root (N, 3) their joint
-    9, metres; start (N, 48) the poses to start from; pull: as ``start`` in `terms` (None: all of ``start``, the
+    target (N, 21, 3), bone (N, 1): the joints as `handlib.networks.iknet.normalised` gives them; root (N, 3) metres,
+    their joint 9; start (N, 48) the poses to start from; pull: as ``start`` in `terms` (None: all of ``start``, the
     published batch).
     """
     pull = start if pull is None else pull
@@ -91,7 +91,7 @@ def solve(kinematics, target, root, bone, start, pull=None, steps=STEPS):
 
 
 def placement(kinematics, pose, shape, root, bone):
-    """How the posed hand is laid onto the input: scale (N,) by the bones' length, and shift (N, 3) of joint 9 to root."""
+    """How the posed hand is laid onto the input: scale (N,) by the bone's length, shift (N, 3) of joint 9 to root."""
     made = kinematics(roma.rotvec_to_rotmat(pose.unflatten(-1, (16, 3))), shape)
     scale = bone[:, 0] / normalised(made)[1][:, 0]
     return scale, root - scale[:, None] * made[:, 9]

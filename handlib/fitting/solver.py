@@ -47,7 +47,8 @@ class Problem:
         if len(self.points) <= _CHUNK:
             return self._linearised(place, slice(None))
         parts = [slice(at, at + _CHUNK) for at in range(0, len(self.points), _CHUNK)]
-        return tuple(torch.cat(values) for values in zip(*(self._linearised(place, part) for part in parts)))
+        made = zip(*(self._linearised(place, part) for part in parts), strict=True)
+        return tuple(torch.cat(values) for values in made)
 
     def _linearised(self, place, part):
         rotations, shift = place.rotations[part], place.shift[part]

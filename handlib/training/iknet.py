@@ -1,6 +1,6 @@
 """IKNet learnt from poses drawn from the hand model: its own training was never published.
 
-    made = iknet.fit(bodies.load(None, "mano_right"), "outputs/iknet", steps=3000)   # some three minutes on two CPU cores
+    made = iknet.fit(bodies.load(None, "mano_right"), "outputs/iknet", steps=3000)   # minutes on a CPU
     fitting.fit(joints, layer, iknet=made.net)
 
 No data set is needed: a pose is drawn (`handlib.fitting.poses`), turned any way round, given a shape and placed by the
