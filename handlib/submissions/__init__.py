@@ -4,7 +4,9 @@
 traps are in its module: `handlib.submissions.hands` (freihand, ho3d_v2, ho3d_v3), `dexycb`, `interhand`, `agora`.
 """
 
+import functools
 import importlib
+import inspect
 
 from handlib.files import InputError
 from handlib.submissions.problems import MISLEADING, NOTE, REJECTED, Problem
@@ -35,14 +37,12 @@ def write(server, predictions, path, **options):
     the modules name the arrays in the house's own order, axes and unit that are converted. Numbers read back equal.
     options: the module's ``write``. Raises InputError naming field and row of what no server takes, as NaN.
     """
-    function, preset = _function(server, "write")
-    return function(predictions, path, **preset, **options)
+    return _function(server, "write", options)(predictions, path)
 
 
 def read(server, path, **options):
     """A submission -> the predictions that `handlib.protocols.evaluate` takes; InputError where it cannot be read."""
-    function, preset = _function(server, "read")
-    found = function(path, **preset, **options)
+    found = _function(server, "read", options)(path)
     return dict(zip(_READ[_MODULES[server]], found, strict=True)) if isinstance(found, tuple) else found
 
 
@@ -53,13 +53,18 @@ def check(server, path, **options):
     taken and its figures will be wrong; "note", legal and good to know. It names the ``entry`` where there is one.
     options: the module's ``check``, such as ``truth`` and ``samples``. Raises InputError only for a wrong option.
     """
-    function, preset = _function(server, "check")
-    return function(path, **preset, **options)
+    return _function(server, "check", options)(path)
 
 
-def _function(server, name):
+def _function(server, name, options):
+    """The module's function of that name, its options filled in."""
     if server not in _MODULES:
         raise InputError("submissions", f"there is no server '{server}'", f"name one of: {', '.join(_MODULES)}")
-    module = importlib.import_module(f"handlib.submissions.{_MODULES[server]}")
-    several = sum(other == _MODULES[server] for other in _MODULES.values()) > 1
-    return getattr(module, name), {"server": server} if several else {}
+    function = getattr(importlib.import_module(f"handlib.submissions.{_MODULES[server]}"), name)
+    known = list(inspect.signature(function).parameters)
+    taken = [option for option in known if option not in ("predictions", "path", "server")]
+    for option in options:
+        if option not in taken:
+            mend = f"its options are: {', '.join(taken) or 'none'}"
+            raise InputError(f"submissions.{name} of {server}", "is not an option", mend, field=option)
+    return functools.partial(function, **options, **({"server": server} if "server" in known else {}))

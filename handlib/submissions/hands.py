@@ -112,9 +112,8 @@ def check(path, server="freihand", samples=None, truth=None):
         wrong += frames.template(joints[..., 2].min(1), "joints") + frames.template(boxes[:, 0, 2], "vertices")
     wrong += frames.problems(server.frame, joints, boxes if len(boxes) == len(joints) else None)
     if truth is not None:
-        true = arrays.take(truth, "truth", "xyz", (None, 21, 3))
-        if len(true) == len(joints):
-            wrong += frames.against_truth(server.frame, joints, np.asarray(true, np.float64))
+        true = arrays.numbers(arrays.take(truth, "truth", "xyz", (samples, 21, 3)), "truth", "xyz")
+        wrong += frames.against_truth(server.frame, joints, true) if len(joints) == samples else []
     return wrong
 
 

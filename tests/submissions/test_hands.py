@@ -409,6 +409,18 @@ def test_negated_axes(tmp_path):
     only(found("freihand", wrong, tmp_path, truth=truth), MISLEADING, "y and z are negated")
 
 
+def test_truth_of_another_length_is_refused(tmp_path):
+    with pytest.raises(InputError, match="truth: field 'xyz': has shape"):
+        found("freihand", official("freihand"), tmp_path, truth=official("freihand", 5))
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(InputError, match="'sample': is not an option(.|\n)*samples, truth"):
+        submissions.check("freihand", "x", sample=4)
+    with pytest.raises(InputError, match="'samples': is not an option(.|\n)*frame, decimals"):
+        submissions.write("dexycb", {}, "x", samples=4)
+
+
 def test_an_unknown_server_is_named():
     with pytest.raises(InputError, match="no server 'frei'(.|\n)*freihand, ho3d_v2"):
         submissions.check("frei", "x")
