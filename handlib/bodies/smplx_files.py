@@ -26,7 +26,7 @@ ROTATIONS = {
 _MEND = "write the parameters as AGORA's prediction format says"
 
 
-def meshes(people, model, bodies):
+def meshes(people, model, bodies, names=None):
     """[(joints, verts), …] of ``people``, float32, metres in the camera frame; joints (127, 3) or (45, 3), in the smplx
     package's order, verts (10475, 3) or (6890, 3).
 
@@ -34,7 +34,8 @@ def meshes(people, model, bodies):
     ``body_pose`` and for SMPL-X ``expression`` (1, 10), ``left_hand_pose``, ``right_hand_pose``, ``jaw_pose``,
     ``leye_pose``, ``reye_pose``; rotation vectors, or matrices where ``pose2rot`` is False; ``gender`` (neutral),
     ``num_betas`` (10), ``kid_flag`` (False). ``model``: "smplx" or "smpl", of which only the neutral files are used.
-    ``bodies``: the folder of the official files, or a mapping whose "models" is that folder.
+    ``bodies``: the folder of the official files, or a mapping whose "models" is that folder. ``names``: what messages
+    call the people.
 
     Quirks: hand vectors are relative to the model's mean hand, which is added, hand matrices absolute. A child has an
     11th beta, which leads to (the child template centred on its mean) - (the adult template, not centred); a girl is
@@ -45,33 +46,34 @@ def meshes(people, model, bodies):
         mend = "give bodies=FOLDER with the SMPL-X or SMPL files (or a mapping with 'models': FOLDER)"
         raise InputError("bodies", "names no folder of body models, which parameter predictions need", mend, "models")
     require(folder, "give the folder of the SMPL-X or SMPL files")
+    names = [f"person {number}" for number in range(len(people))] if names is None else names
     groups = defaultdict(list)
     for number, person in enumerate(people):
-        groups[_kind(person, model)].append(number)
+        groups[_kind(person, model, names[number])].append(number)
     made = [None] * len(people)
     for (gender, kid, num_betas, vectors), members in groups.items():
         layer = _layer(str(folder), model, gender, kid, num_betas)
         for start in range(0, len(members), BATCH):
             some = members[start : start + BATCH]
-            arrays = [_arrays(people[number], model, num_betas, vectors, layer) for number in some]
+            arrays = [_arrays(people[number], model, num_betas, vectors, layer, names[number]) for number in some]
             joints, verts = layer({key: np.concatenate([one[key] for one in arrays]) for key in arrays[0]}, vectors)
             for number, mesh in zip(some, zip(joints, verts, strict=True), strict=True):
                 made[number] = mesh
     return made
 
 
-def _kind(person, model):
+def _kind(person, model, where):
     """(gender of the file, kid, number of betas, rotations are vectors) of a person."""
     kid, gender = bool(person.get("kid_flag", False)), str(person.get("gender") or "neutral")
     if gender not in ("male", "female", "neutral"):
-        raise InputError("predictions", f"is '{gender}'", "use male, female or neutral", field="gender")
+        raise InputError(where, f"is '{gender}'", "use male, female or neutral", field="gender")
     if model == "smpl" or (kid and gender == "female"):
         gender = "neutral"
     num_betas = int(person.get("num_betas", 10)) if model == "smplx" else 10
     return gender, kid, 11 if kid else num_betas, bool(person.get("pose2rot", True))
 
 
-def _arrays(person, model, num_betas, vectors, layer):
+def _arrays(person, model, num_betas, vectors, layer, where):
     """The parameters of one person, each with a leading axis of 1, float32."""
     params = person["params"]
     shapes = {name: (count, 3) if vectors else (count, 3, 3) for name, count in ROTATIONS[model].items()}
@@ -80,14 +82,14 @@ def _arrays(person, model, num_betas, vectors, layer):
     for name, shape in shapes.items():
         if name not in params:
             mend = f"add it; there is: {', '.join(map(str, params))}"
-            raise InputError("predictions", "is missing from the parameters", mend, field=name)
+            raise InputError(where, "is missing from the parameters", mend, field=name)
         array = as_array(params[name])
         if name == "betas" and array.ndim == 2:
             array = array[:, :num_betas]
         if array.size != np.prod(shape) or array.dtype.kind not in "fiu":
-            raise InputError("predictions", f"has shape {array.shape} for {shape}", _MEND, field=name)
+            raise InputError(where, f"has shape {array.shape} for {shape}", _MEND, field=name)
         if not np.isfinite(array).all():
-            raise InputError("predictions", "holds NaN or infinity", "leave the person out", field=name)
+            raise InputError(where, "holds NaN or infinity", "leave the person out", field=name)
         found[name] = array.reshape(1, *shape).astype(np.float32)
     return found
 

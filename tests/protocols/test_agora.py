@@ -459,6 +459,10 @@ def test_parameters_that_cannot_be_used(smpl_folder):
     assert refused(pose2rot=False).field == "global_orient"
     assert refused(kid_flag=True).field == "betas"
     assert "NaN" in refused(params=params | {"transl": np.full((1, 3), np.nan)}).problem
+    truth = [image("a.png", [person(0, np.random.default_rng(0))])]
+    given = {"a.png": [{"joints": at(0, 500), "params": params | {"betas": np.zeros((1, 9))}}]}
+    with pytest.raises(InputError, match="of 'a.png', person 0: field 'betas'"):
+        protocols.evaluate("agora_smpl", given, truth, bodies=smpl_folder)
     with pytest.raises(InputError, match="holds no SMPLX_NEUTRAL"):
         smplx_files.meshes([{"params": {}}], "smplx", smpl_folder)
 
@@ -517,6 +521,11 @@ def test_truth_with_nan_where_it_counts(pair):
     predictions, truth = pair
     truth[0]["gt_verts"][0][50] = np.nan
     assert refused(predictions, truth).field == "gt_verts"
+    truth[0]["gt_verts"][0][50] = 0
+    truth[0]["occlusion"][2] = np.nan
+    assert refused(predictions, truth).field == "occlusion"
+    truth[0]["isValid"][2] = False  # then it does not count
+    assert agora.per_sample(predictions, truth, "smpl", **SMPL)["match"][0, 0] == 0
 
 
 def test_other_bad_input(pair):

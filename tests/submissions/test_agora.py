@@ -260,10 +260,12 @@ def test_numbers_that_would_be_misjudged(tmp_path):
         "c_personId_0.pkl": good | {"verts": good["verts"] * [1, -1, -1]},
         "d_personId_0.pkl": good | {"joints": good["joints"] / 3840},
         "e_personId_0.pkl": good | {"age": "kid"},
+        "f_personId_0.pkl": good | {"verts": good["verts"] - [0, 0, 8.1], "age": "adult"},  # root-relative is legal
     }
     found = {problem.entry[0]: problem.text for problem in agora.check(written(tmp_path, files))}
     assert "key 'verts' holds NaN" in found["a"] and "millimetres" in found["b"] and "behind the camera" in found["c"]
     assert "less than one pixel" in found["d"] and "'age' is not read" in found["e"]
+    assert "f" not in found
 
 
 @pytest.mark.parametrize("form", ["137 rows", "24 rows with a mesh"])

@@ -77,7 +77,7 @@ def per_sample(predictions, truth, model="smplx", bodies=None, matching="officia
         raise InputError("truth", "holds no samples", "give at least one image")
     found = [_persons(predictions, image.name, model) for image in images]
     matches = [_match(persons, image, matching) for persons, image in zip(found, images, strict=True)]
-    meshes = _meshes(found, matches, model, bodies)
+    meshes = _meshes(images, found, matches, model, bodies)
     result = _empty(images, found, model)
     for row, (image, matched) in enumerate(zip(images, matches, strict=True)):
         n = len(matched)
@@ -97,7 +97,11 @@ def per_sample(predictions, truth, model="smplx", bodies=None, matching="officia
 
 def _persons(predictions, name, model):
     given = _people.of_image(predictions, name)
-    return [_people.person(one, f"predictions of '{name}', person {k}", model) for k, one in enumerate(given)]
+    return [_people.person(one, _called(name, k), model) for k, one in enumerate(given)]
+
+
+def _called(name, k):
+    return f"predictions of '{name}', person {k}"
 
 
 def _match(persons, image, matching):
@@ -109,7 +113,7 @@ def _match(persons, image, matching):
     return match(flat, image.joints_2d, usable, matching).person_to_prediction
 
 
-def _meshes(found, matches, model, bodies):
+def _meshes(images, found, matches, model, bodies):
     """{(row, prediction): (joints, verts)} of the matched predictions; those given as parameters are built at once."""
     wanted = {(row, k): found[row][k] for row, matched in enumerate(matches) for k in matched[matched >= 0].tolist()}
     built = {key: person for key, person in wanted.items() if person.params is not None}
@@ -117,7 +121,8 @@ def _meshes(found, matches, model, bodies):
     if built:
         from handlib.bodies import smplx_files
 
-        meshes = smplx_files.meshes([person.params for person in built.values()], model, bodies)
+        names = [_called(images[row].name, k) for row, k in built]
+        meshes = smplx_files.meshes([person.params for person in built.values()], model, bodies, names)
         made = {key: (joints[: JOINTS[model]], verts) for key, (joints, verts) in zip(built, meshes, strict=True)}
     return {key: _mesh(person, made.get(key)) for key, person in wanted.items()}
 

@@ -70,9 +70,10 @@ def image(row, model):
             problem = f"has {len(row[key])} entries for {people} people"
             raise InputError(where, problem, "give every person one", field=key)
     flat = [joints_2d(as_array(joints), where, "gt_joints_2d") for joints in row["gt_joints_2d"]]
-    occlusion = finite(np.asarray(row["occlusion"], np.float64), where, "occlusion")
+    valid, occlusion = _flags(row["isValid"]), np.asarray(row["occlusion"], np.float64)
+    finite(occlusion[valid], where, "occlusion")  # of the others it does not matter
     return Image(
-        str(row["imgPath"]), _flags(row["isValid"]), occlusion, _flags(row["kid"]), flat,
+        str(row["imgPath"]), valid, occlusion, _flags(row["kid"]), flat,
         [_true(points, JOINTS[model], where, "gt_joints_3d") for points in row["gt_joints_3d"]],
         [_true(points, VERTICES[model], where, "gt_verts") for points in row["gt_verts"]],
     )  # fmt: skip
