@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib import safe_pickle
 from handlib.files import InputError, require, require_known, write_atomic
 from handlib.metrics import as_array
+from handlib.safe_pickle import load
 from handlib.submissions import agora_format, agora_warnings
 from handlib.submissions.problems import MISLEADING, REJECTED, Problem, of_entries, rejected
 
@@ -172,7 +172,7 @@ class Submission(Mapping):
 
     def person(self, name):
         """The dict of the file called ``name``. Raises InputError when it is damaged or asks for code."""
-        found = safe_pickle.load(self._open(name), f"{self.path}, {name}")
+        found = load(self._open(name), f"{self.path}, {name}")
         if not isinstance(found, dict):
             raise InputError(f"{self.path}, {name}", f"holds {type(found).__name__}", "pickle a dict per person")
         return found
