@@ -90,3 +90,31 @@ def test_25d_goes_there_and_back(camera, kind, mirrored):
     arguments = [convert(value) for value in (coord, inverse, as_in_picture, np.stack([K] * 3), flipped)]
     assert float(abs(geometry.lift_25d(*arguments) - convert(joints)).max()) < 1e-9
     assert np.allclose(geometry.decode_25d(coord)[0], pixels)
+
+
+def test_the_orthographic_camera_goes_there_and_back():
+    rng = np.random.default_rng(0)
+    xyz, root, camera = rng.standard_normal((4, 21, 3)), rng.standard_normal((4, 3)), rng.uniform(50, 200, (4, 3))
+    uvd = geometry.xyz_to_orthographic_uvd(xyz, root, camera)
+    assert np.abs(geometry.orthographic_uvd_to_xyz(uvd, root, camera) - xyz).max() < 1e-12
+    tensor = geometry.xyz_to_orthographic_uvd(*map(torch.from_numpy, (xyz, root, camera)))
+    assert np.array_equal(tensor.numpy(), uvd)
+    pixels = uvd[0, :, :2] * 224
+    assert np.abs(geometry.fit_orthographic(xyz[0] - root[0], pixels) - camera[0]).max() < 1e-9
+
+
+@pytest.mark.parametrize("rotation", [0.0, 0.7, -2.0])
+def test_a_turned_crop_shows_turned_points_where_its_camera_sees_them(camera, rotation):
+    K, _, _ = camera
+    points = np.random.default_rng(1).uniform(-0.1, 0.1, (21, 3)) + [0, 0, 0.7]
+    affine, crop = geometry.turned_affines((150, 240), 200.0, (224, 192), rotation, K)
+    shown = geometry.apply_affine(geometry.project(points, K, eps=0.0), affine[:2])
+    seen = geometry.project(points @ geometry.turn(rotation).T, crop @ K, eps=0.0)
+    assert np.abs(shown - seen).max() < 1e-3
+    assert np.abs(geometry.apply_affine(np.array([[150.0, 240.0]]), affine[:2]) - [112, 96]).max() < 1e-3
+
+
+def test_the_published_projection_shrinks_the_principal_point():
+    K = geometry.intrinsics((600.0, 600.0), (400.0, 200.0))
+    found = geometry.project_homogeneous(np.array([[0.0, 0.0, 0.5]]), K, eps=0.5)
+    assert found.tolist() == [[200.0, 100.0]]

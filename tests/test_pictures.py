@@ -31,6 +31,22 @@ def test_runs_keep_every_value(shape, values):
             pictures.decode_runs(damaged)
 
 
+@pytest.mark.parametrize("shape", [(64, 48), (1, 1), (1, 7), (5, 1)])
+def test_planes_keep_every_value(shape):
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    data = pictures.encode_planes(picture)
+    assert np.array_equal(pictures.decode(data), picture)
+    assert np.array_equal(pictures.decode(pictures.encode_planes(picture[::-1, ::-1])), picture[::-1, ::-1])
+
+
+@pytest.mark.parametrize("damage", [slice(0, 4), slice(0, 12), slice(0, -1), slice(0, 200)])
+def test_broken_planes_are_seen(damage):
+    data = pictures.encode_planes(PICTURE)
+    for broken in (data[damage], data[:4] + (2**31).to_bytes(4, "little") + data[8:], data[:8] + bytes(4) + data[12:]):
+        with pytest.raises(pictures.BrokenPicture):
+            pictures.decode(broken)
+
+
 def test_jpeg_is_rgb():
     assert np.abs(pictures.decode(jpeg()).astype(int) - PICTURE).mean() < 3
 

@@ -125,27 +125,13 @@ def single_hand(
         raise InputError(
             "root_depth", f"{root_depth!r} is not known for one hand", "write 'gt': the true depth is given"
         )
-    view = _View(sample, augmentation, input, published)
-    targets = _targets(sample, augmentation, input, view)
-    meta = {
-        "affine": view.affine.astype(np.float32),
-        "inverse": np.linalg.inv(view.affine).astype(np.float32),
-        "turn": view.turn,
-        "K": targets["K"],
-        "root_depth": targets["root_depth"],
-        "joints_cam": sample["joints_cam"][0],
-        "centre": view.centre,
-        "side": view.side,
-        "flipped": view.flipped,
-        "index": sample.get("index", -1),
-        "hw_size": np.array([sample["height"], sample["width"]]),
-    }
-    if "verts_cam" in sample:
-        meta["verts_cam"] = sample["verts_cam"][0]
+    view = View(sample, augmentation, input, published)
+    targets = targets_of(sample, augmentation, input, view)
+    meta = meta_of(sample, view, targets)
     return {"image": picture(sample, augmentation, input, view), "targets": targets, "meta": meta}
 
 
-class _View:
+class View:
     """Where the crop lies: ``centre`` and ``side`` in the picture, ``affine`` picture -> crop, ``turn`` of the camera,
     ``K`` of the crop, ``camera_K`` of the (mirrored) picture.
     """
@@ -179,7 +165,7 @@ class _View:
         return points * np.array([-1, 1, 1], np.float32) if self.flipped else points
 
 
-def _targets(sample, augmentation, spec, view):
+def targets_of(sample, augmentation, spec, view):
     joints = view.points(sample["joints_cam"][0])
     root_depth = joints[spec.root, 2:]
     targets = {"K": view.K, "root_depth": root_depth}
@@ -204,6 +190,23 @@ def _targets(sample, augmentation, spec, view):
     return targets
 
 
+def meta_of(sample, view, targets):
+    meta = {
+        "affine": view.affine.astype(np.float32),
+        "inverse": np.linalg.inv(view.affine).astype(np.float32),
+        "turn": view.turn,
+        "K": targets["K"],
+        "root_depth": targets["root_depth"],
+        "joints_cam": sample["joints_cam"][0],
+        "centre": view.centre,
+        "side": view.side,
+        "flipped": view.flipped,
+        "index": sample.get("index", -1),
+        "hw_size": np.array([sample["height"], sample["width"]]),
+    }
+    return meta | ({"verts_cam": sample["verts_cam"][0]} if "verts_cam" in sample else {})
+
+
 def _published_uvd(points, pixels, root_depth, spec, view):
     """The picture's pixels moved into the crop, where `geometry.xyz_to_uvd` would see the turned points."""
     pixels = geometry.project_homogeneous(points, view.camera_K) if pixels is None else pixels
@@ -218,24 +221,34 @@ def _inside(pixels, size):
 
 def picture(sample, augmentation, spec, view):
     """float32 (3, h, w): the crop of ``sample['image']``, which may show a window of the picture only."""
-    image = sample["image"]
-    x, y = sample["window"][:2] if "window" in sample else (0, 0)
-    needed = view.side * np.hypot(*spec.size) / spec.size[0] / 2
-    if needed > sample.get("reach", np.inf) - _TOUCHED + 1e-3 * needed:
-        problem = f"was packed with {sample['reach']:.0f} pixels about its hand, and this crop needs {needed:.0f}"
-        raise InputError(sample["key"], problem, "pack with pixels='whole', or augment less", field="image")
-    if augmentation is not None and augmentation.occluder is not None:
-        image = _occluded(image, (x, y), sample, augmentation.occluder, view)
-    # The inverse map is OpenCV's own; moving it by whole pixels keeps every interpolation weight.
-    inverse = cv2.invertAffineTransform(view.affine[:2].astype(np.float64))
-    inverse[:, 2] -= x, y
+    image, inverse = source(sample, augmentation, spec, view)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(image, inverse, spec.size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
-    tables = _tables((1.0, 1.0, 1.0) if augmentation is None else augmentation.colour)
+    tables = grey_tables((1.0, 1.0, 1.0) if augmentation is None else augmentation.colour)
     out = np.empty((3, spec.size[1], spec.size[0]), np.float32)
     for channel, plane in enumerate(cv2.split(crop)):
         cv2.LUT(plane, tables[channel], dst=out[channel])
     return out
+
+
+def source(sample, augmentation, spec, view):
+    """The pixels that the crop is taken from, occluded, uint8 (h, w, 3), and the map (2, 3) float64 from crop to them.
+
+    Raises InputError where the sample's picture was packed without what this crop shows.
+    """
+    image = sample["image"]
+    corner = sample["window"][:2] if "window" in sample else (0, 0)
+    needed = view.side * np.hypot(*spec.size) / spec.size[0] / 2
+    reach = sample.get("reach", np.inf)
+    if needed + _TOUCHED > reach:
+        problem = f"was packed with {reach:.0f} pixels about its hand, and this crop needs {needed + _TOUCHED:.0f}"
+        raise InputError(sample["key"], problem, "pack with pixels='whole', or augment less", field="image")
+    if augmentation is not None and augmentation.occluder is not None:
+        image = _occluded(image, corner, sample, augmentation.occluder, view)
+    # The inverse map is OpenCV's own; moving it by whole pixels keeps every interpolation weight.
+    inverse = cv2.invertAffineTransform(view.affine[:2].astype(np.float64))
+    inverse[:, 2] -= corner
+    return image, inverse
 
 
 def _occluded(image, corner, sample, occluder, view):
@@ -248,7 +261,7 @@ def _occluded(image, corner, sample, occluder, view):
 
 
 @functools.lru_cache(maxsize=1)  # every picture of a test set has the same
-def _tables(colour):
+def grey_tables(colour):
     """(3, 256) float32: grey level -> network input, per channel; coloured levels are cut to whole ones."""
     levels = np.clip(np.arange(256) * np.array(colour)[:, None], 0, 255).astype(np.uint8)
     return levels.astype(np.float32) / np.float32(255)

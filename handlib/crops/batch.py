@@ -1,0 +1,74 @@
+"""Crops of a whole batch on one device, the same as one by one to the last grey level.
+
+OpenCV interpolates in whole numbers (places in 1/32 of a pixel, weights in 1/1024), which every device computes alike;
+the places, which need double precision, are worked out on the CPU: a row and a column of numbers for each crop.
+"""
+
+import numpy as np
+
+from handlib import geometry
+from handlib.crops import single
+
+_PLACES, _STEPS = 1024, 32  # OpenCV's units per pixel: of coordinates, of interpolation
+
+
+def single_hands(samples, augmentations=None, input=geometry.HandInput(), published=False, device="cpu"):  # noqa: B008
+    """As `handlib.crops.single_hand`, for a list of samples and one of their augmentations (None: none at all).
+
+    Returns {"image": float32 (B, 3, h, w) tensor on ``device``, "targets": tensors (B, ...) there, "meta": arrays
+    (B, ...)}. Raises InputError as `single_hand` does.
+    """
+    import torch
+
+    augmentations = augmentations or [None] * len(samples)
+    views = [single.View(*pair, input, published) for pair in zip(samples, augmentations, strict=True)]
+    triples = list(zip(samples, augmentations, views, strict=True))
+    targets = [single.targets_of(sample, drawn, input, view) for sample, drawn, view in triples]
+    meta = [single.meta_of(sample, view, its) for (sample, _, view), its in zip(triples, targets, strict=True)]
+    sources = [single.source(sample, drawn, input, view) for sample, drawn, view in triples]
+    crops = warp([image for image, _ in sources], np.stack([inverse for _, inverse in sources]), input.size, device)
+    colours = [(1.0, 1.0, 1.0) if drawn is None else drawn.colour for drawn in augmentations]
+    tables = torch.from_numpy(np.stack([single.grey_tables(colour) for colour in colours])).to(device)
+    grey = torch.gather(tables, 2, crops.flatten(2)).view(crops.shape)
+    stacked = {name: torch.from_numpy(np.stack([its[name] for its in targets])).to(device) for name in targets[0]}
+    return {
+        "image": grey,
+        "targets": stacked,
+        "meta": {name: np.stack([its[name] for its in meta]) for name in meta[0]},
+    }
+
+
+def warp(images, inverses, size, device="cpu"):
+    """Bilinear crops as ``cv2.warpAffine`` makes them with WARP_INVERSE_MAP and a black border.
+
+    images: list of uint8 (h, w, 3) arrays; inverses (B, 2, 3) float64 crop -> image; size (w, h). Returns int64
+    (B, 3, h, w) grey levels on ``device``.
+    """
+    import torch
+
+    height, width = (max(image.shape[axis] for image in images) for axis in range(2))
+    canvas = np.zeros((len(images), height + 2, width + 2, 3), np.uint8)  # a black pixel on every side
+    for place, image in zip(canvas, images, strict=True):
+        place[1 : image.shape[0] + 1, 1 : image.shape[1] + 1] = image
+    canvas = torch.from_numpy(canvas).to(device).permute(0, 3, 1, 2).flatten(2)
+    x, y = (torch.from_numpy(part).to(device) for part in _places(inverses, size))
+    across, down = x & (_STEPS - 1), y & (_STEPS - 1)
+    total = 0
+    for step_y, weight_y in ((0, _STEPS - down), (1, down)):
+        row = ((y >> 5) + 1 + step_y).clamp(0, height + 1)
+        for step_x, weight_x in ((0, _STEPS - across), (1, across)):
+            column = ((x >> 5) + 1 + step_x).clamp(0, width + 1)
+            at = (row * (width + 2) + column).flatten(1)[:, None].expand(-1, 3, -1)
+            total = total + (weight_y * weight_x).flatten(1)[:, None] * torch.gather(canvas, 2, at)
+    return ((total + _PLACES // 2) >> 10).view(len(images), 3, size[1], size[0])
+
+
+def _places(inverses, size):
+    """Where each crop pixel lies, x and y as int64 (B, h, w) in 1/32 pixel, rounded as OpenCV does."""
+    columns, rows = np.arange(size[0]), np.arange(size[1])
+    places = []
+    for linear_x, linear_y, offset in np.moveaxis(inverses, 1, 0).transpose(0, 2, 1):
+        along = np.rint(linear_x[:, None] * columns * _PLACES)[:, None, :]
+        start = np.rint((linear_y[:, None] * rows + offset[:, None]) * _PLACES)[:, :, None]
+        places.append((start.astype(np.int64) + along.astype(np.int64) + _PLACES // _STEPS // 2) >> 5)
+    return places
