@@ -65,25 +65,32 @@ class Kinematics(nn.Module):
         return torch.cat([joints.squeeze(-1), tips], 1), turns, skin, base, shift
 
     def derivatives(self, rotations, shape):
-        """Joints (N, 21, 3), and their derivatives (N, 48 + S, 3, 21) by the rotations and by the shape.
+        """Joints (N, 21, 3), and their derivatives (N, 51 + S, 3, 21) by rotations, by a common shift, and by shape.
 
         A rotation R of joint k becomes ``R exp([d]x)``: row 3 k + c is the derivative by d[c] at zero.
         """
         points, turns, skin, base, shift = self._points(rotations, shape)
+        slopes = points.new_zeros(len(points), 51 + shape.shape[1], 3, 21)
+        by_turn = slopes[:, :48].unflatten(1, (16, 3))
+        x, y, z = self._arms(points, turns, base, shift)[:, :, None].unbind(3)
+        u, v, w = turns.mT[..., None].unbind(3)
+        for row, (one, other) in enumerate(((v * z, w * y), (w * x, u * z), (u * y, v * x))):
+            by_turn[:, :, :, row] = one.sub_(other)
+        bent = torch.bmm(rotations[:, 1:].flatten(2).transpose(0, 1), self.quarter_turns)
+        bent = bent.view(15, -1, 3, 5, 3).permute(1, 3, 0, 2, 4).flatten(2, 3) @ skin.mT
+        by_turn[:, 1:, :, :, 4::4] += bent.permute(0, 2, 3, 1).unflatten(1, (15, 3))
+        slopes[:, 48:51] = self.identity[:, :, None]
+        slopes[:, 51:] = self._by_shape(rotations, turns, skin)
+        return points.index_select(1, self.order), slopes
+
+    def _arms(self, points, turns, base, shift):
+        """(N, 16, 3, 21): what each joint carries, as seen from it: a joint, or its weighted share of a tip."""
         places = points[:, :16, :, None]
-        # What joint k carries, as seen from it: a joint, or its weighted share of a tip.
         arms = self.carries[:, None] * (places.squeeze(-1).mT[:, None] - places)
         shares = (turns @ base.squeeze(-1).mT[:, None] + shift[..., None]) * self.weights.T[:, None]
         shares = (self.carries @ shares.flatten(2)).unflatten(2, (3, 5))
         shares = shares - (self.carries @ self.weights.T)[:, None] * places
-        x, y, z = torch.cat([arms, shares], 3).index_select(3, self.order)[:, :, None].unbind(3)
-        u, v, w = turns.mT[..., None].unbind(3)
-        by_rotation = torch.stack([v * z - w * y, w * x - u * z, u * y - v * x], 3)  # (N, 16, 3, 3, 21)
-        bent = torch.bmm(rotations[:, 1:].flatten(2).transpose(0, 1), self.quarter_turns)
-        bent = bent.view(15, -1, 3, 5, 3).permute(1, 3, 0, 2, 4).flatten(2, 3) @ skin.mT
-        by_rotation[:, 1:, :, :, 4::4] += bent.permute(0, 2, 3, 1).unflatten(1, (15, 3))
-        by_shape = self._by_shape(rotations, turns, skin)
-        return points.index_select(1, self.order), torch.cat([by_rotation.flatten(1, 2), by_shape], 1)
+        return torch.cat([arms, shares], 3).index_select(3, self.order)
 
     def _by_shape(self, rotations, turns, skin):
         rest, steps, tips = self.blend.T.split((48, 48, 15))

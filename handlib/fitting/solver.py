@@ -10,7 +10,7 @@ import dataclasses
 import roma
 import torch
 
-TOLERANCE = 1e-6  # a step that lowers the objective by less than this share of it is the last one
+TOLERANCE = 1e-5  # a step that lowers the objective by less than this share of it is the last one
 _FIRST_DAMPING, _LAST_DAMPING = 1e-2, 1e8
 _NEAR = 0.01  # m, nothing nearer is seen by a camera
 _CHUNK = 1024  # hands whose derivatives are in memory together
@@ -64,16 +64,15 @@ class Problem:
         gradient = (slopes @ residual[..., None]).squeeze(-1)
         gradient[:, 3:48] += (pulled.unflatten(1, (15, 1, 3)) @ turn).flatten(1)
         matrix = slopes @ slopes.mT
-        blocks = turn.mT[:, :, None] @ self.precision.view(15, 3, 15, 3).transpose(1, 2) @ turn[:, None]
-        matrix[:, 3:48, 3:48] += blocks.transpose(2, 3).reshape(len(off), 45, 45)
+        # The turns' slopes are blocks on a diagonal: first the precision's columns, then its rows.
+        columns = self.precision.view(45, 15, 3).transpose(0, 1)[:, None] @ turn.transpose(0, 1)  # (15, N, 45, 3)
+        blocks = turn.mT @ columns.permute(1, 2, 0, 3).reshape(len(off), 15, 3, 45)
+        matrix[:, 3:48, 3:48] += blocks.view(len(off), 45, 45)
         return cost, gradient, matrix
 
     def _seen(self, joints, slopes, part):
         """Weighted residuals (N, D, 21) of joints (N, 3, 21) and their slopes (N, P, D, 21)."""
-        n, weights = len(joints), self.weights[part].mT
-        shift = torch.eye(3, dtype=joints.dtype, device=joints.device)[:, :, None].expand(n, 3, 3, 21)
-        slopes = torch.cat([slopes[:, :48], shift, slopes[:, 48:]], 1)
-        target = self.points[part].mT
+        weights, target = self.weights[part].mT, self.points[part].mT
         if target.shape[1] == 2:
             depth = joints[:, 2:].clamp(min=_NEAR)
             hidden = (joints[:, 2] < _NEAR).any(1)
@@ -81,7 +80,7 @@ class Problem:
             slopes = (slopes[:, :, :2] - joints[:, None] * slopes[:, :, 2:]) / depth[:, None]
             joints = torch.where(hidden[:, None, None], torch.inf, joints)
             joints = torch.where(weights > 0, joints, target)
-        return (joints - target) * weights, slopes * weights[:, None]
+        return (joints - target) * weights, slopes.mul_(weights[:, None])
 
 
 @dataclasses.dataclass

@@ -43,7 +43,7 @@ def test_the_answer_is_where_the_objective_is_flat(layer, hands):
     found = fitting.fit(hands["joints"], layer)
     again = fitting.fit(hands["joints"], layer, start=found.pose, tolerance=1e-9)
     assert mean_mm(again.verts, found.verts) < 0.05
-    assert (again.objective <= found.objective * (1 + 1e-5)).all()
+    assert (again.objective <= found.objective * (1 + 1e-4)).all()
 
 
 def test_numpy_and_leading_axes(layer, hands):

@@ -44,7 +44,8 @@ def test_the_derivatives_are_those_of_autograd(layer):
 
     by_turn, by_shape = torch.autograd.functional.jacobian(moved, (torch.zeros(3, 48, dtype=shape.dtype), shape))
     for hand in range(3):
-        expected = torch.cat([by_turn[hand, :, :, hand], by_shape[hand, :, :, hand]], -1).permute(2, 1, 0)
+        by_shift = torch.eye(3, dtype=shape.dtype).expand(21, 3, 3)
+        expected = torch.cat([by_turn[hand, :, :, hand], by_shift, by_shape[hand, :, :, hand]], -1).permute(2, 1, 0)
         torch.testing.assert_close(slopes[hand], expected, rtol=0, atol=1e-14)
 
 
