@@ -8,8 +8,8 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "bench bodies crops datasets demo doctor fields files geometry metrics networks packs protocols recipes render "
-    "runs tables training verify viewer"
+    "alignment analysis bench bodies confidence crops datasets demo doctor fields files fitting geometry metrics "
+    "networks packs protocols recipes render runs submissions tables training verify viewer"
 ).split()
 
 

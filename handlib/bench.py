@@ -6,7 +6,9 @@ import platform
 
 from handlib.files import InputError
 
-AREAS = ("networks", "data", "bodies", "rendering", "package")
+AREAS = (
+    "networks", "oakink_networks", "data", "oakink_data", "bodies", "fitting", "rendering", "protocols", "agora", "package",
+)  # fmt: skip
 
 
 def main(areas=()):

@@ -43,14 +43,26 @@ def parser():
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
 
+    submit = commands.add_parser("submit", help="write a benchmark's submission and check it, or only check one")
+    submit.add_argument("server", help="freihand, ho3d_v2, ho3d_v3, dexycb, interhand, agora_smplx, agora_smpl")
+    submit.add_argument("predictions", nargs="?", help="a .npz of named arrays")
+    submit.add_argument(
+        "file", nargs="?", help="to write: a .zip (FreiHAND, HO-3D), .txt (DexYCB), .npz (InterHand2.6M)"
+    )
+    submit.add_argument(
+        "--check", metavar="FILE", help="only check this file; exit code 1 when a server would reject it"
+    )
+    submit.add_argument("--truth", help="a .npz of true arrays, to see more")
+    submit.add_argument("--samples", type=int, help="how many there must be (default: as many as the server wants)")
+    submit.add_argument("--decimals", type=int, help="round to so many (default: numbers read back equal)")
+    submit.add_argument("--frame", choices=("house", "official"), help="default: by the arrays' names")
+
     verify = commands.add_parser("verify", help="compare this code with the published implementations' figures")
     verify.add_argument("systems", nargs="*", metavar="SYSTEM", help="interhand, metrics (default: all)")
     verify.add_argument("--reference", help="another reference folder (default: the one the repository carries)")
 
     bench = commands.add_parser("bench", help="speed, as ratios to a plain ResNet-50 in the same run")
-    bench.add_argument(
-        "areas", nargs="*", metavar="AREA", help="networks, data, bodies, rendering, package (default: all)"
-    )
+    bench.add_argument("areas", nargs="*", metavar="AREA", help="which ones (default: all; a wrong name lists them)")
 
     bodies = commands.add_parser("bodies", help="write the free hand as MANO_RIGHT.pkl and MANO_LEFT.pkl")
     bodies.add_argument("folder", help="they go to its subfolder mano/, where smplx and handlib look")
@@ -115,6 +127,13 @@ def _eval(options):
     print(made.evaluate(pack.manifest["dataset"]).to_string())
 
 
+def _submit(options):
+    from handlib.submissions import command
+
+    chosen = {name: getattr(options, name) for name in ("samples", "decimals", "frame")}
+    return command.main(options.server, options.predictions, options.file, options.check, options.truth, **chosen)
+
+
 def _verify(options):
     from handlib import verify
 
@@ -143,6 +162,7 @@ COMMANDS = {
     "pack": _pack,
     "run": _run,
     "eval": _eval,
+    "submit": _submit,
     "verify": _verify,
     "bench": _bench,
     "bodies": _bodies,

@@ -63,7 +63,7 @@ class Run:
         return path
 
     def table(self, name, frame):
-        """Write a DataFrame as CSV, Parquet, LaTeX and Markdown; returns the frame, so that a cell can end with it."""
+        """Write a DataFrame as CSV, Parquet, LaTeX, Markdown and HTML; returns the frame, for a cell to end with."""
         from handlib import tables
 
         tables.export(frame, self.folder / TABLES, name)
@@ -73,7 +73,8 @@ class Run:
     def finish(self, **facts):
         """Write receipt.json: commit, seed, device, versions and what the run states about itself; returns its path.
 
-        Facts by convention: recipe, overrides, pack (manifest hash), checkpoint (hash), seed, device, protocol.
+        Facts by convention: recipe, overrides, pack (manifest hash), checkpoint (hash), seed, device, protocol,
+        results (`handlib.tables.record`).
         """
         seconds = (datetime.datetime.now(datetime.UTC) - self.started).total_seconds()
         receipt = {

@@ -70,7 +70,7 @@ def _canonical(module, name):
     return f"{module}.{name}"
 
 
-class _Deferred:
+class Deferred:
     """An object whose value ``formula(**attributes)`` is worked out once the whole file is read."""
 
     formula = None
@@ -88,7 +88,7 @@ class _Deferred:
 
 def _plain(value, done):
     """``value`` with every deferred object in it replaced by its array. ``done``: what has been met, by identity."""
-    if not isinstance(value, (_Deferred, _Dtype, dict, list, tuple)):
+    if not isinstance(value, (Deferred, _Dtype, dict, list, tuple)):
         return value
     if id(value) in done:
         return done[id(value)][1]
@@ -99,7 +99,7 @@ def _plain(value, done):
         value[:] = [_plain(item, done) for item in value]
     elif isinstance(value, tuple):
         done[id(value)] = value, tuple(_plain(item, done) for item in value)
-    elif isinstance(value, _Deferred):
+    elif isinstance(value, Deferred):
         done[id(value)] = value, value.value(done)
     else:
         done[id(value)] = value, value.dtype
@@ -134,7 +134,7 @@ def _array(shape, dtype, data, fortran=False):
     return filled.reshape(shape, order=order)
 
 
-class _Array(_Deferred):
+class _Array(Deferred):
     """What numpy's ``_reconstruct`` makes, before it is given its state."""
 
     formula = staticmethod(_array)
@@ -219,12 +219,12 @@ def _encode(text, encoding="latin1", *ignored):
 
 def _reconstructor(cls, base, state):
     """What protocols 0 and 1 make objects with."""
-    if not (isinstance(cls, type) and issubclass(cls, _Deferred)):
+    if not (isinstance(cls, type) and issubclass(cls, Deferred)):
         raise ValueError(f"cannot rebuild {cls!r}")
     return cls()
 
 
-_KNOWN = {name: type(name, (_Deferred,), {"formula": staticmethod(formula)}) for name, formula in _FORMULAS.items()}
+_KNOWN = {name: type(name, (Deferred,), {"formula": staticmethod(formula)}) for name, formula in _FORMULAS.items()}
 _KNOWN |= {
     "builtins.object": object,
     "builtins.set": set,

@@ -1,5 +1,7 @@
 """Predictions of two-hand networks as the official evaluator takes them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,9 @@ def samples():
 
 def oracle(samples, root_depth):
     """What ``predict`` would give for a network that answers with the targets."""
-    spec = geometry.HandPairInput()
-    items = data.Crops(samples, spec, root_depth, meta=True)
-    collector = predictions.Collector(spec)
+    net = SimpleNamespace(input=geometry.HandPairInput())
+    items = data.Crops(samples, net.input, root_depth, meta=True)
+    collector = predictions.Collector(net)
     for batch in data.loader(items, [(0, place) for place in range(len(samples))], 4):
         targets = batch["targets"]
         logits = torch.nn.functional.one_hot(targets["segm"], 33).movedim(-1, 1)

@@ -42,7 +42,7 @@ class Pack:
 
     def __init__(self, length=24, hash="abc"):
         rng = np.random.default_rng(0)
-        self.x, self.manifest = rng.normal(size=(length, 6)), {"hash": hash}
+        self.x, self.manifest = rng.normal(size=(length, 6)), {"hash": hash, "dataset": "interhand", "options": {}}
 
     def __len__(self):
         return len(self.x)
@@ -57,7 +57,7 @@ def crop(sample, augmentation=None, root_depth="gt", input=None):
     return {"image": x.astype(np.float32), "targets": {"value": value.astype(np.float32)}, "meta": {"truth": value}}
 
 
-def official(out, batch):
+def official(net, out, batch):
     return {"value": out["value"]}, {"value": batch["meta"]["truth"]}
 
 

@@ -28,12 +28,13 @@ _HAND_ROWS = {
 TIPS = {"left": (5361, 4933, 5058, 5169, 5286), "right": (8079, 7669, 7794, 7905, 8022)}
 
 
-def index_files(folder):
+def index_files(folder, j14=True):
     """The vertex numbers of SMPL-X's hands and face, and the regressor of the 14 benchmark joints.
 
-    ``folder``: holds MANO_SMPLX_vertex_ids.pkl, SMPL-X__FLAME_vertex_ids.npy and SMPLX_to_J14.pkl, itself or in its
-    smplx/. Returns {"left_hand" (778,) int64 and "right_hand" (778,), in MANO's vertex order; "face" (5023,) int64, in
-    FLAME's; "j14" (14, 10475) float64}. Raises InputError that names the file, where it goes and where it is from.
+    ``folder``: holds MANO_SMPLX_vertex_ids.pkl, SMPL-X__FLAME_vertex_ids.npy and, where ``j14`` asks for it,
+    SMPLX_to_J14.pkl, itself or in its smplx/. Returns {"left_hand" (778,) int64 and "right_hand" (778,), in MANO's
+    vertex order; "face" (5023,) int64, in FLAME's; "j14" (14, 10475) float64}. Raises InputError that names the file,
+    where it goes and where it is from.
     """
     hands_file = _find(folder, "smplx", ["MANO_SMPLX_vertex_ids.pkl"], SITES["smplx"])
     face_file = _find(folder, "smplx", ["SMPL-X__FLAME_vertex_ids.npy"], SITES["smplx"])
@@ -43,8 +44,9 @@ def index_files(folder):
     found = {side: _vertex_ids(hands, side, 778, hands_file) for side in ("left_hand", "right_hand")}
     face = {"vertex ids": _read_npy(face_file, SITES["smplx"])}
     found["face"] = _vertex_ids(face, "vertex ids", 5023, face_file)
-    j14_file = _find(folder, "smplx", ["SMPLX_to_J14.pkl"], J14_SITE)
-    found["j14"] = _checked({"J14": read_pickle(j14_file)}, "J14", (14, 10475), str(j14_file))
+    if j14:
+        path = _find(folder, "smplx", ["SMPLX_to_J14.pkl"], J14_SITE)
+        found["j14"] = _checked({"J14": read_pickle(path)}, "J14", (14, 10475), str(path))
     return found
 
 

@@ -4,6 +4,7 @@ A new network is one file here: a subclass of `base.Network` with its key table,
 """
 
 import importlib
+import inspect
 
 from handlib.files import InputError
 from handlib.networks import heap
@@ -23,15 +24,19 @@ def names():
     return list(_CLASSES)
 
 
-def create(name, bodies=None):
+def create(name, bodies=None, published=False):
     """The published architecture with fresh weights, in train mode.
 
-    bodies: folder of the body models, for networks that end in one (None: the free ones). InputError for an unknown
-    name. Creating one makes the process keep its heap (see `heap`).
+    bodies: folder of the body models, for networks that end in one (None: the free ones). published: with the faults
+    of the published training, where a network has some to choose (its docstring says which). InputError for an unknown
+    name, and for ``published`` where there is no choice. Creating one makes the process keep its heap (see `heap`).
     """
     network = _network_class(name)
+    options = {"published": True} if published else {}
+    if published and "published" not in inspect.signature(network).parameters:
+        raise InputError(f"network '{name}'", "has no published faults to choose", "leave it out", field="published")
     heap.keep()
-    return network(bodies) if network.needs_bodies else network()
+    return network(bodies, **options) if network.needs_bodies else network(**options)
 
 
 def load(file, name=None, bodies=None):

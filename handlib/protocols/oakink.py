@@ -20,8 +20,9 @@ Quirks, all of them the default:
 - Points are taken in float32, as are the distances that the PCK counts.
 
 Where this differs: the official PCK fails on a batch of one sample; here it is a sample like others. A joint that is
-visible nowhere is NaN and left out of the means over joints (as officially), with a warning. NaN, infinite numbers
-and empty input are refused (InputError).
+visible nowhere is NaN and left out of the means over joints (as officially), with a warning. Predictions without
+``verts_3d`` have their joints scored; the mesh figures are NaN, with a warning. NaN, infinite numbers and empty input
+are refused (InputError).
 """
 
 import numpy as np
@@ -51,20 +52,19 @@ def per_sample(predictions, truth, reflection=True, **options):
 
     joints_m, pa_joints_m (N, 21), verts_m, pa_verts_m (N, V): raw and after the similarity; visible (N, 21) bool;
     joints_mirrored, verts_mirrored (N,) bool: the best fit is a mirror image; joints_rigid_m, verts_rigid_m (N,): mean
-    aligned error without reflection.
+    aligned error without reflection. Nothing of the vertices where none are predicted.
     """
     true = {"joints": arrays.take(truth, "truth", "joints_3d", (None, 21, 3), _JOINTS)}
     n = len(true["joints"])
     if n == 0:
         raise InputError("truth", "holds no samples", "give at least one sample", field="joints_3d")
-    true["verts"] = arrays.take(truth, "truth", "verts_3d", (n, None, 3), _VERTS)
-    count = true["verts"].shape[1]
-    if count == 0:
-        raise InputError("truth", "has no vertices", "give the true mesh of each sample", field="verts_3d")
-    mine = {
-        "joints": arrays.take(predictions, "predictions", "joints_3d", (n, 21, 3), _JOINTS),
-        "verts": arrays.take(predictions, "predictions", "verts_3d", (n, count, 3), _VERTS),
-    }
+    mine = {"joints": arrays.take(predictions, "predictions", "joints_3d", (n, 21, 3), _JOINTS)}
+    if any(name in predictions for name in ("verts_3d", *_VERTS)):
+        true["verts"] = arrays.take(truth, "truth", "verts_3d", (n, None, 3), _VERTS)
+        count = true["verts"].shape[1]
+        if count == 0:
+            raise InputError("truth", "has no vertices", "give the true mesh of each sample", field="verts_3d")
+        mine["verts"] = arrays.take(predictions, "predictions", "verts_3d", (n, count, 3), _VERTS)
     visible = np.ones((n, 21), bool)
     if "visible" in truth:
         visible = arrays.numbers(arrays.take(truth, "truth", "visible", (n, 21)), "truth", "visible")
@@ -73,7 +73,7 @@ def per_sample(predictions, truth, reflection=True, **options):
 
     def of_rows(rows):
         errors = {"visible": visible[rows]}
-        for part in _PARTS:
+        for part in mine:
             errors |= _errors(
                 part, _float32(mine, part, rows, "predictions"), _float32(true, part, rows, "truth"), reflection
             )
@@ -119,17 +119,25 @@ def sums(errors, visible_only=False, **options):
     for name in ("joints", "pa_joints"):
         total = np.where(counted, errors[f"{name}_m"], 0).sum(1)
         result[name] = total / np.maximum(counted.sum(1), 1)
+    has_mesh, nothing = "verts_m" in errors, np.zeros(len(joints))
     for part in _PARTS:
-        result[f"{part}_mirrored"] = errors[f"{part}_mirrored"].astype(float)
-        result[f"{part}_rigid"] = errors[f"{part}_rigid_m"]
-    return result | {name: errors[f"{name}_m"].mean(1) for name in ("verts", "pa_verts")}
+        there = part == "joints" or has_mesh
+        result[f"{part}_mirrored"] = errors[f"{part}_mirrored"].astype(float) if there else nothing
+        result[f"{part}_rigid"] = errors[f"{part}_rigid_m"] if there else nothing
+    for name in ("verts", "pa_verts"):
+        result[name] = errors[f"{name}_m"].mean(1) if has_mesh else nothing
+    return result | {"with_mesh": nothing + has_mesh}
 
 
 def figures(totals, mixed_units=True, **options):
     """Totals of `sums` -> the figures by name."""
     n, counted = float(totals["samples"]), float(totals["counted"]) or np.nan
     mean = {name: float(totals[name]) / counted for name in ("joints", "pa_joints")}
-    mean |= {name: float(totals[name]) / n for name in ("verts", "pa_verts")}
+    meshes = float(totals["with_mesh"])
+    if 0 < meshes < n:
+        mend = "predict a mesh for every sample, or for none"
+        raise InputError("predictions", f"have meshes for {meshes:.0f} of {n:.0f} samples", mend, field="verts_3d")
+    mean |= {name: float(totals[name]) / (meshes or np.nan) for name in ("verts", "pa_verts")}
     seen = np.where(totals["visible"] > 0, totals["visible"], np.nan)
     per_joint = {name: totals[name] / seen for name in ("epe", "area", "pck")}
     over_joints = {name: _mean(values) for name, values in per_joint.items()}
@@ -160,6 +168,8 @@ def remarks(totals, reflection=True, **options):
     hidden = np.flatnonzero(np.asarray(totals["visible"]) == 0).tolist()
     if hidden:
         found.append(f"joints {', '.join(map(str, hidden))} are visible in no sample: their figures are NaN")
+    if not float(totals["with_mesh"]):
+        found.append("no meshes were predicted: the figures of vertices are NaN")
     for part, name in _PARTS.items():
         count = float(totals[f"{part}_mirrored"])
         if count:

@@ -5,6 +5,7 @@ the order of the samples, the size of the batches or the number of processes, to
 """
 
 import importlib
+import pickle
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -65,8 +66,10 @@ class Running:
 
     def merge(self, other):
         """Add what another Running of the same protocol and options has gathered; returns self."""
-        if (self.protocol, self.options) != (other.protocol, other.options):
-            mine, theirs = (f"{state.protocol} {state.options}" for state in (self, other))
+        if self.protocol != other.protocol or pickle.dumps(self.options) != pickle.dumps(
+            other.options
+        ):  # may be arrays
+            mine, theirs = (f"{state.protocol} {_words(state.options)}" for state in (self, other))
             raise InputError("running", f"{theirs} cannot join {mine}", "merge states of one protocol and its options")
         again = self._seen & other._seen
         if again:
@@ -90,9 +93,14 @@ class Running:
         for remark in self.module.remarks(totals, **self.options) if warn else ():
             warnings.warn(f"{self.protocol}: {remark}", stacklevel=3)
         series = pandas.Series(self.module.figures(totals, **self.options), dtype=float, name=self.protocol)
-        facts = {"alignment": self.module.ALIGNMENT, "options": self.options, "samples": self.samples}
+        facts = {"alignment": self.module.ALIGNMENT, "options": _words(self.options), "samples": self.samples}
         series.attrs = {"protocol": self.protocol, **facts}
         return series
+
+
+def _words(options):
+    """Options that pandas can carry along: of named arrays only the names."""
+    return {name: sorted(value) if isinstance(value, Mapping) else value for name, value in options.items()}
 
 
 def _whole(values, name):

@@ -27,6 +27,10 @@ class Recipe:
     ``samples``: use that many samples, evenly spaced over the pack. ``steps_per_epoch``: an epoch is that many steps,
     going through the samples as often as that takes; null: once through the samples.
     ``augmentation``: the crop's draws by name (handlib.crops.draw); none when null.
+    ``clip``: largest norm of the gradient. ``published``: train with the faults of the published program that its
+    figures were made with (the network's, the crop's, and ``clip`` for each parameter tensor on its own); false: as
+    the papers mean it, ``clip`` for the whole gradient.
+    ``dataset``, ``mode``: the packs that it is for; ``mode`` is OakInk's way of splitting.
     """
 
     name: str
@@ -50,6 +54,10 @@ class Recipe:
     validation_root_depth: str = "est"
     augmentation: dict | None = None
     backbone: str | None = None
+    clip: float | None = None
+    published: bool = False
+    dataset: str = "interhand"
+    mode: str | None = None
     samples: int | None = None
     steps_per_epoch: int | None = None
     log_every: int = 50
@@ -97,7 +105,9 @@ def read(recipe, **overrides):
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
-_POSITIVE = ("epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every")
+_POSITIVE = (
+    "epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every", "clip",
+)  # fmt: skip
 
 
 def _values(recipe):
@@ -117,8 +127,10 @@ def _values(recipe):
         raise InputError(path, f"is not YAML ({error})", "mend the line it names") from error
     if not isinstance(values, dict):
         raise InputError(path, "holds no settings", "write one 'name: value' per line, as in digit_interhand.yaml")
+    base = values.pop("base", None)  # another recipe, of which this one replaces some values
     require_known(values, FIELDS, path)
-    return path, {"name": path.stem} | values
+    below = _values(base if base is None or base in names() else path.parent / base)[1] if base is not None else {}
+    return path, below | {"name": path.stem} | values
 
 
 def _checked(values, source):

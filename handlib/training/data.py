@@ -32,12 +32,14 @@ class Crops(Dataset):
     """Items of a pack cropped for a network. Asked for (round, index), gives the crop's item with ``index`` added.
 
     ``spec``: the network's ``input``; ``augmentation``: strengths by name for the crop's draw, None for none; ``meta``:
-    whether the items keep theirs (prediction needs it, training does not).
+    whether the items keep theirs (prediction needs it, training does not); ``published``: crop with the published
+    faults, where the crop has any.
     """
 
-    def __init__(self, pack, spec, root_depth, augmentation=None, seed=0, meta=False):
+    def __init__(self, pack, spec, root_depth, augmentation=None, seed=0, meta=False, published=False):
         self.pack, self.spec, self.root_depth = pack, spec, root_depth
         self.augmentation, self.seed, self.meta = augmentation, seed, meta
+        self.options = {"published": True} if published else {}
         self.crop, self.draw = CROPS[type(spec)]
         if augmentation is not None:
             require_known(augmentation, list(inspect.signature(self.draw).parameters)[1:], "augmentation")
@@ -50,7 +52,7 @@ class Crops(Dataset):
         drawn = None
         if self.augmentation is not None:
             drawn = self.draw(np.random.default_rng([self.seed, number, index]), **self.augmentation)
-        item = self.crop(self.pack[index], drawn, root_depth=self.root_depth, input=self.spec)
+        item = self.crop(self.pack[index], drawn, root_depth=self.root_depth, input=self.spec, **self.options)
         if not self.meta:
             item.pop("meta")
         return item | {"index": index}

@@ -55,11 +55,17 @@ class Fitted:
 
 
 def network(recipe, bodies=None):
-    """The recipe's network before training: fresh weights from its seed, and its backbone file where it names one."""
+    """The recipe's network before training: fresh weights from its seed, and its backbone file where it names one.
+
+    Batch norms that a network would freeze are trained where there is no such file: random weights have no statistics
+    that are worth keeping.
+    """
     torch.manual_seed(recipe.seed)
-    net = networks.create(recipe.network, bodies=bodies)
+    net = networks.create(recipe.network, bodies=bodies, published=recipe.published)
     if recipe.backbone:
         networks.load_backbone(net, recipe.backbone)
+    elif hasattr(net, "freeze"):
+        net.freeze("none")
     return net
 
 
@@ -81,6 +87,7 @@ def fit(
     Raises InputError for wrong settings, a batch that does not divide, and an ``out`` that belongs to another training.
     """
     recipe, out = recipes.read(recipe, **overrides), Path(out)
+    _require_its_packs(recipe, pack, validation)
     net = (network(recipe, bodies) if net is None else net).train()  # Lightning would leave a loaded one in eval mode
     precision = _precision(recipe, accelerator, overrides)
     identity = recipe.identity() | {"pack": pack.manifest["hash"], "precision": precision}
@@ -101,6 +108,16 @@ def fit(
         write_json(out / "recipe.json", said | {"passes_per_step": passes, "pack": pack.manifest["hash"]} | machine)
     _run(trainer, module, data, start)
     return Fitted(net, out, recipe, precision)
+
+
+def _require_its_packs(recipe, *packs):
+    """InputError when a pack is of another data set, or of another way of splitting, than the recipe is for."""
+    for pack in filter(None, packs):
+        for field, found in (("dataset", pack.manifest["dataset"]), ("mode", pack.manifest["options"].get("mode"))):
+            wanted = getattr(recipe, field)
+            if wanted != found:
+                mend = f"give a pack of it, or another recipe ({', '.join(recipes.names())})"
+                raise InputError(pack.folder, f"is of {field} {found!r}; this recipe is for {wanted!r}", mend, field)
 
 
 def _precision(recipe, accelerator, overrides):

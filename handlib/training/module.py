@@ -43,8 +43,16 @@ class Training(pl.LightningModule):
         self.log("loss", self.terms["total"], prog_bar=True, logger=False)
         return losses["total"]
 
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
+        """The recipe's ``clip``: of the whole gradient, or as published of each parameter tensor on its own."""
+        if self.recipe.clip is None:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for together in [[p] for p in parameters] if self.recipe.published else [parameters]:
+            torch.nn.utils.clip_grad_norm_(together, self.recipe.clip)
+
     def on_validation_epoch_start(self):
-        self.collector = Collector(self.net.input)
+        self.collector = Collector(self.net)
 
     def validation_step(self, batch, _):
         self.collector.add(self.net(batch["image"]), batch)
@@ -86,7 +94,9 @@ class PackData(pl.LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
-        items = Crops(self.pack, self.spec, recipe.root_depth, recipe.augmentation, recipe.seed)
+        items = Crops(
+            self.pack, self.spec, recipe.root_depth, recipe.augmentation, recipe.seed, published=recipe.published
+        )
         return loader(items, order, recipe.per_device_batch, workers(recipe.workers), drop_last=True)
 
     def val_dataloader(self):

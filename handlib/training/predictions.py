@@ -61,13 +61,13 @@ class Predictions:
 
 
 class Collector:
-    """Gathers batches of outputs into Predictions. ``spec``: the network's ``input``; its type decides the arrays."""
+    """Gathers batches of a network's outputs into Predictions; the type of its ``input`` decides the arrays."""
 
-    def __init__(self, spec):
-        self.official, self.parts = OFFICIAL[type(spec)], []
+    def __init__(self, net):
+        self.net, self.official, self.parts = net, OFFICIAL[type(net.input)], []
 
     def add(self, out, batch):
-        predictions, truth = self.official(out, batch)
+        predictions, truth = self.official(self.net, out, batch)
         tables = [{name: _host(value) for name, value in group.items()} for group in (predictions, truth)]
         self.parts.append(Predictions(*tables, _host(batch["index"])))
 
@@ -91,7 +91,7 @@ def _host(value):
     return (value.float() if value.dtype in (torch.float16, torch.bfloat16) else value).numpy()
 
 
-def _hand_pair(out, batch):
+def _hand_pair(net, out, batch):
     """Arrays of the InterHand2.6M evaluator: millimetres, INTERHAND42 order; depths as (right, left).
 
     Of a network that segments also ``segm_overlap`` (N, 3, 33), see metrics.class_overlap: zeros without a part mask.
@@ -125,7 +125,19 @@ def _overlaps(predicted, target, valid):
     return torch.stack([torch.as_tensor(metrics.class_overlap(mine, true)).int() * seen for mine, true, seen in pairs])
 
 
-OFFICIAL = {geometry.HandPairInput: _hand_pair}  # by the type of a network's ``input``
+def _one_hand(net, out, batch):
+    """Arrays of OakInk's evaluator: metres in the camera frame, the root at its true depth."""
+    targets = batch["targets"]
+    placed = net.place(out, targets["K"].to(out["joints_uvd"]), targets["root_depth"].to(out["joints_uvd"]))
+    points = {"joints_3d": "joints_cam", "verts_3d": "verts_cam"}
+    predictions = {name: placed[field] for name, field in points.items() if field in placed}
+    return predictions, {name: targets[field] for name, field in points.items() if field in targets}
+
+
+OFFICIAL = {  # by the type of a network's ``input``
+    geometry.HandPairInput: _hand_pair,
+    geometry.HandInput: _one_hand,
+}
 
 
 def predict(
@@ -154,7 +166,7 @@ def predict(
             if kept.facts == facts and np.array_equal(kept.index, chosen):
                 return kept
     crops, places = data.Crops(pack, net.input, root_depth, meta=True), [(0, int(index)) for index in chosen]
-    collector = Collector(net.input)
+    collector = Collector(net)
     with evaluating(net, device), torch.autocast(device.type, torch.float16, enabled=half):
         loader = data.loader(crops, places, batch, data.workers(workers))
         for items in progress(loader, desc="predict", unit="batch", leave=False):

@@ -44,7 +44,7 @@ def _network(ref):
 def _run(net, samples, batch):
     """All samples in order, with RootNet's boxes and depths -> (Predictions, [losses of a batch])."""
     crops, places = data.Crops(samples, net.input, "est", meta=True), [(0, place) for place in range(len(samples))]
-    collector, losses = predictions.Collector(net.input), []
+    collector, losses = predictions.Collector(net), []
     with predictions.evaluating(net, torch.device("cpu")):
         for items in data.loader(crops, places, batch):
             out = net(items["image"])

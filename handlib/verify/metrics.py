@@ -30,13 +30,6 @@ def check_interhand(reference):
         yield from compare(f"interhand/{case}", figures, expected)
 
 
-def check_others(reference):
-    """The evaluators whose protocols are not there yet."""
-    for path in sorted(reference.folder.glob("*.json")):
-        if path.stem in ("agora", "dexycb", "freihand", "ho3d", "oakink"):
-            yield Skip(path.stem, "arrives with the protocols of a later issue")
-
-
 def of_case(arrays, case):
     """The arrays called ``case/name``, by name."""
     return {name.removeprefix(f"{case}/"): array for name, array in arrays.items() if name.startswith(f"{case}/")}
@@ -61,4 +54,4 @@ def compare(case, figures, expected, tolerance_mm=TOLERANCE_MM):
             yield Row(case, f"{len(names)} joints, {group}", worst, tolerance_mm)
 
 
-CHECKS = [check_interhand, check_others]
+CHECKS = [check_interhand]

@@ -1,13 +1,13 @@
 """Seeing: pure ``state -> figure`` functions, thin widgets over them, and static twins on disk.
 
 ``mesh`` the mesh inspector, ``browser`` the dataset browser, ``widgets`` both in a notebook, ``static`` both as files,
-``overview`` what a pack holds, ``figures`` the small matplotlib figures of training and evaluation, ``palette`` every
-colour.
+``overview`` what a pack holds, ``figures`` the small matplotlib figures of training and evaluation, ``errors`` pictures
+of errors, ``gallery`` frames that open in the inspector, ``palette`` every colour.
 """
 
 import importlib
 
-_SUBMODULES = ("browser", "figures", "mesh", "overview", "palette", "static", "widgets")
+_SUBMODULES = ("browser", "errors", "figures", "gallery", "mesh", "overview", "palette", "static", "widgets")
 
 
 def __getattr__(name):

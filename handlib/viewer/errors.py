@@ -247,7 +247,7 @@ def _portrait(hand, shares, back):
     verts = hand.verts - hand.verts.mean(0)
     if back:
         verts = verts * [-1, 1, -1]
-    K, offset = static._portrait_camera(mesh.limits(1.12 * verts, step=1))
+    K, offset = static.portrait_camera(mesh.limits(1.12 * verts, step=1))
     bare = render.Mesh(verts + offset, hand.faces, colours=np.ones(3))
     colours = colormaps[palette.ERROR_SCALE](np.clip(shares, 0, 1))[:, :3]
     shaded, light = (
@@ -256,7 +256,7 @@ def _portrait(hand, shares, back):
     cover, light = shaded[..., 3:], np.maximum(light[..., :1], 1e-3)
     # Shading darkens, and dark means bad: only so much of it is left as makes the shape readable.
     toned = cover * shaded[..., :3] / light * (0.62 + 0.38 * np.minimum(light / np.maximum(cover, 1e-3), 1))
-    return (static._paper() * (1 - cover) + 255 * toned).round().clip(0, 255).astype(np.uint8)
+    return (static.paper() * (1 - cover) + 255 * toned).round().clip(0, 255).astype(np.uint8)
 
 
 def posed(pack, layers):

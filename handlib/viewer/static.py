@@ -22,13 +22,13 @@ DISTANCE = 3.2  # of the virtual camera from the middle of the cube it sees, in 
 def inspector(cases, state):
     """The mesh inspector's state as a matplotlib figure."""
     seen = mesh.view(cases, state)
-    K, offset = _portrait_camera(seen.limits)
+    K, offset = portrait_camera(seen.limits)
     hand = render.Mesh(seen.hand.verts + offset, seen.hand.faces, colours=_colours(seen, state.colour))
     truth = render.Mesh(seen.truth.verts + offset, seen.truth.faces, colours=np.array(to_rgb(palette.TRUTH)))
     layers = [([hand], 0.55 if state.joints else 1.0)]
     if state.truth:  # over the hand, but beneath colours that are data
         layers.insert(0 if state.colour == "error" else 1, ([truth], 0.4))
-    picture = _paper()
+    picture = paper()
     for meshes, alpha in layers:
         picture = render.overlay(picture, meshes, K, alpha=alpha, shadows=False)
     figure, ((axes,),) = figures.sheet(5.2, 4.8)
@@ -85,11 +85,11 @@ def _draw_annotation(axes, sample, state):
             figures.draw_skeleton(axes, joints, width=1.4, side=side)
 
 
-def _paper():
+def paper():
     return np.full((PIXELS, PIXELS, 3), palette.rgb(palette.PAPER), np.uint8)
 
 
-def _portrait_camera(limits_mm):
+def portrait_camera(limits_mm):
     """K (3, 3) and the offset (3,) m that brings the cube of ``mesh.limits`` before that camera, whole and centred."""
     low, high = np.array([limits_mm[axis] for axis in "xyz"]).T / 1000
     side = (high - low).max()
@@ -113,9 +113,9 @@ def _colours(seen, colour):
 def _side_view(axes, sample, posed):
     """The hands of a sample seen from the camera's right: what its picture cannot show, their depth."""
     turn = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
-    K, offset = _portrait_camera(mesh.limits(browser.cloud(sample, posed) @ turn.T))
+    K, offset = portrait_camera(mesh.limits(browser.cloud(sample, posed) @ turn.T))
     meshes = [browser.render_mesh(hand) for hand in posed.values()]
     meshes = [one._replace(verts=one.verts @ turn.T + offset) for one in meshes]
-    figures.show_picture(axes, render.overlay(_paper(), meshes, K, alpha=1.0), "in 3D, from the camera's right")
+    figures.show_picture(axes, render.overlay(paper(), meshes, K, alpha=1.0), "in 3D, from the camera's right")
     for side, joints in browser.skeletons(sample, posed).items():
         figures.draw_skeleton(axes, project(joints @ turn.T + offset, K), side=side)

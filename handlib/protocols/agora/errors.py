@@ -52,7 +52,7 @@ def _of_folder(folder, model):
         return body
     from handlib.bodies import wholebody
 
-    return body | wholebody.index_files(folder)
+    return body | wholebody.index_files(folder, j14=False)
 
 
 def _indices(named, name, model):

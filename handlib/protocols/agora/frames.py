@@ -58,7 +58,7 @@ def _labels(index):
     return [str(name) for name in index["data"]]
 
 
-class _Manager(safe_pickle._Deferred):
+class _Manager(safe_pickle.Deferred):
     """pandas' BlockManager; newer files call it with blocks and axes, older ones give it a state."""
 
     formula = staticmethod(_columns_of_blocks)
@@ -70,7 +70,7 @@ class _Manager(safe_pickle._Deferred):
         self.state = state[3]["0.14.1"]
 
 
-class _Frame(safe_pickle._Deferred):
+class _Frame(safe_pickle.Deferred):
     formula = staticmethod(lambda _mgr=None, _data=None: _data if _mgr is None else _mgr)
 
 
