@@ -53,7 +53,7 @@ def make(root, frames=200, seed=0, processes=None, show_progress=True):
                 records += _capture(hands, capture, seed)[: count - len(records)]
                 capture += 1
             _annotate(folder, split, records, np.random.default_rng([seed, 1, capture]))
-            pictures += [(folder / "images" / split / record.file_name, *record.picture) for record in records]
+            pictures += [(folder / "images" / split / record.file_name, record.shot) for record in records]
         _common_files(folder, capture)
         pool.render(hands.model, pictures, seed, processes, show_progress)
         write_json(folder / MANIFEST, settings)
@@ -95,9 +95,9 @@ class Record:
         return f"Capture{self.capture}/{self.name}/cam{self.camera_name}/image{self.frame}.jpg"
 
     @property
-    def picture(self):
+    def shot(self):
         """What the renderer needs."""
-        return self.moment.posed, self.look, self.camera
+        return scene.Shot(tuple(self.moment.posed), self.look, self.camera)
 
 
 def _capture(hands, capture, seed):

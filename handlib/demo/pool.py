@@ -11,11 +11,12 @@ from handlib.demo import scene
 from handlib.files import progress
 
 JPEG_QUALITY = 95
+_SETTINGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 6]}
 
 
 def render(model, pictures, seed, processes=None, show_progress=True):
-    """Render every (path, hands, look, camera) and write it as a JPEG; the bytes depend on ``seed`` and on the
-    order only.
+    """Render every (path, ``scene.Shot``) and write it, as a JPEG or PNG as its name says; the bytes depend on ``seed``
+    and on the order only.
     """
     for folder in {picture[0].parent for picture in pictures}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ def _work(job):
     _write(_studio, *job)
 
 
-def _write(studio, path, hands, look, camera, seed):
-    picture = studio.picture(hands, look, camera, seed)
-    if not cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+def _write(studio, path, shot, seed):
+    picture = studio.picture(shot, seed)
+    if not cv2.imwrite(str(path), picture[..., ::-1], _SETTINGS[path.suffix]):
         raise OSError(f"{path} could not be written")

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 
 from handlib import geometry, render
-from handlib.demo import arms, backdrops, detail, skin, textiles
+from handlib.demo import arms, backdrops, detail, skin
+from handlib.demo.materials import Cloth, Skin, Solid
 
 LEVELS = 1  # how often the hand's triangles are split
 FOREARM = 0.24  # m
 RINGS = 25  # cross-sections of the forearm
-CLOTH = -2
 CHEST = np.array([0, -0.17, 1.47])  # m, the middle of the person's chest in the world
 SHOULDER = np.array([-0.165, -0.32, 1.46])  # of the right arm
 
@@ -33,11 +33,27 @@ class HandModel:
 
 @dataclasses.dataclass(frozen=True)
 class PosedHand:
-    """side 0 right, 1 left; verts (V, 3) m in the world; arm (2, 3): elbow and shoulder, m in the world."""
+    """side 0 right, 1 left; verts (V, 3) m in the world; arm (2, 3): elbow and shoulder, m in the world.
+
+    person: whose hand it is; 0 stands in the usual place.
+    """
 
     side: int
     verts: np.ndarray
     arm: np.ndarray
+    person: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    """Anything else in the picture: verts (V, 3) m in the world, faces (F, 3), place (V, 3) m of each vertex in the
+    thing's own frame, and what it is made of.
+    """
+
+    verts: np.ndarray
+    faces: np.ndarray
+    place: np.ndarray
+    material: Solid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +87,38 @@ class Look:
     rim_light: np.ndarray
     exposure: float
     seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """One more person in a picture: their look (the personal half of it counts), and how the usual person is turned
+    about the world's vertical axis through ``pivot`` (3,) to stand where this one does (rad).
+    """
+
+    look: Look
+    azimuth: float
+    pivot: np.ndarray
+
+    def moved(self, points):
+        """Points (..., 3) of the usual person, carried over."""
+        turn = np.array([[np.cos(self.azimuth), 0, np.sin(self.azimuth)], [0, 1, 0],
+                         [-np.sin(self.azimuth), 0, np.cos(self.azimuth)]])  # fmt: skip
+        return (points - self.pivot) @ turn.T + self.pivot
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """What one picture shows: PosedHands, the Look of person and place, Camera; Things; Guests (persons 1, 2, ...).
+
+    grain: of the film, relative to the usual; a picture that is packed without loss is smaller without it.
+    """
+
+    hands: tuple
+    look: Look
+    camera: Camera
+    things: tuple = ()
+    guests: tuple = ()
+    grain: float = 1.0
 
 
 def look(rng):
@@ -113,12 +161,13 @@ class _Surface(NamedTuple):
 
     verts: np.ndarray
     faces: np.ndarray
-    at_rest: np.ndarray  # (V, 7) skin: what ``Detail.at_rest`` says; cloth: around and along it in metres, then zeros
-    finger: np.ndarray  # (V,) 0..4, -1 palm and arm, CLOTH
+    at_rest: np.ndarray  # (V, 7) skin: what ``Detail.at_rest`` says; else where it is on the cloth or thing, then zeros
+    finger: np.ndarray  # (V,) 0..4, -1 palm and arm and all that is no hand
+    material: Skin | Cloth | Solid
 
 
-def _cloth(verts, faces, place):
-    return _Surface(verts, faces, np.pad(place, ((0, 0), (0, 4))), np.full(len(verts), CLOTH))
+def _plain(material, verts, faces, place):
+    return _Surface(verts, faces, np.pad(place, ((0, 0), (0, 4))), np.full(len(verts), -1), material)
 
 
 class Studio:
@@ -147,22 +196,23 @@ class Studio:
         more, faces, half = arms.forearm(verts, self._ring, out, line, across, growth)
         return np.concatenate([verts, more]), np.concatenate([self._faces, faces]), half
 
-    def picture(self, hands, look, camera, seed):
-        """RGB uint8 (h, w, 3) of PosedHands in the world, as this camera sees them; the same bytes for the same
-        arguments.
-        """
+    def picture(self, shot, seed):
+        """RGB uint8 (h, w, 3) of a Shot; the same bytes for the same arguments."""
         rng = np.random.default_rng(seed)
-        surfaces = [part for hand in hands for part in self._dressed(hand, look)]
-        surfaces.append(_cloth(*arms.chest(CHEST, np.random.default_rng(look.seed))))
+        look, camera = shot.look, shot.camera
+        looks = [look, *(guest.look for guest in shot.guests)]
+        surfaces = [part for hand in shot.hands for part in self._dressed(hand, looks[hand.person])]
+        surfaces += [_plain(thing.material, thing.verts, thing.faces, thing.place) for thing in shot.things]
+        surfaces += _chests(shot)
         surfaces = [
             part._replace(verts=geometry.world_to_camera(part.verts, camera.rot, camera.pos)) for part in surfaces
         ]
-        drawing = _Drawing(self._detail, surfaces, look, camera.rot.astype(np.float32), rng)
+        drawing = _Drawing(self._detail, surfaces, len(looks), look, camera.rot.astype(np.float32), rng)
         place = np.random.default_rng([look.seed, *np.abs(camera.pos * 1e4).astype(int)])
         picture = backdrops.draw(look.backdrop, camera.size, look.palette, place)
         for layer in (drawing.chest(camera), drawing.front(camera)):
             picture = layer[..., :3] + (1 - layer[..., 3:]) * picture
-        return _developed(picture, look, rng)
+        return _developed(picture, look, rng, shot.grain)
 
     def _dressed(self, hand, look):
         """A hand's surfaces (skin, sleeve) in the world."""
@@ -177,21 +227,31 @@ class Studio:
         cuff = int(np.searchsorted(np.linspace(0, FOREARM, RINGS), look.cuff))
         cloth = arms.sleeve(line, across, half, cuff, np.random.default_rng(look.seed + hand.side))
         none = np.full(len(skin_verts) - len(self._finger), -1)
-        skin_part = _Surface(skin_verts, faces, self._at_rest, np.concatenate([self._finger, none]))
-        for part in (skin_part, _cloth(*cloth)):
+        bare = Skin(look.skin, look.mottling, look.gloss)
+        skin_part = _Surface(skin_verts, faces, self._at_rest, np.concatenate([self._finger, none]), bare)
+        for part in (skin_part, _plain(Cloth(look.pattern, look.cloth), *cloth)):
             yield part._replace(verts=part.verts * mirror, faces=part.faces[:, ::-1] if hand.side else part.faces)
 
 
+def _chests(shot):
+    """The upper bodies of all persons in a Shot."""
+    for person, look in enumerate((shot.look, *(guest.look for guest in shot.guests))):
+        verts, faces, place = arms.chest(CHEST, np.random.default_rng(look.seed))
+        verts = shot.guests[person - 1].moved(verts) if person else verts
+        yield _plain(Cloth(look.pattern, look.cloth), verts, faces, place)
+
+
 class _Drawing:
-    """The surfaces of one picture, in the camera's frame, the last of them the chest; ``to_camera`` turns world
-    directions.
+    """The surfaces of one picture, in the camera's frame, the last ``chests`` of them upper bodies; ``to_camera``
+    turns world directions.
     """
 
-    def __init__(self, detail, surfaces, look, to_camera, rng):
+    def __init__(self, detail, surfaces, chests, look, to_camera, rng):
         self._detail, self._look, self._to_camera, self._rng = detail, look, to_camera, rng
         meshes = [(part.verts, part.faces) for part in surfaces]
         self._scene = render.Scene(meshes)
-        self._before, self._behind = render.Scene(meshes[:-1]), render.Scene(meshes[-1:])
+        self._before, self._behind = render.Scene(meshes[:-chests]), render.Scene(meshes[-chests:])
+        self._materials = [part.material for part in surfaces]
         self._normals = render.smooth_normals(self._scene)
         self._at_rest, self._finger = (
             np.concatenate([getattr(part, name) for part in surfaces]) for name in ("at_rest", "finger")
@@ -215,23 +275,27 @@ class _Drawing:
     def _layer(self, view, K, size, lift, rays):
         """Shade the samples of a view, the sun-like lights and the sky with ``rays`` shadow rays each."""
         scene, look, hits, up = self._scene, self._look, view.hits, self._to_camera @ np.array([0, -1, 0], np.float32)
-        finger = self._finger[scene.faces[hits.face, hits.weights().argmax(1)]]
-        cloth, bare = (finger == CLOTH)[:, None], np.flatnonzero(finger != CLOTH)
+        surface = scene.mesh_of_face[hits.face]
+        bare, solid = (np.array([isinstance(one, kind) for one in self._materials])[surface] for kind in (Skin, Solid))
+        bare, hard = np.flatnonzero(bare), ~bare[:, None]
         eye = -_unit(view.directions)
-        albedo, relief, shine = self._painted(hits, finger)
+        albedo, relief, shine = self._painted(hits, surface)
         normals = _unit(scene.blend(self._normals, hits)) + relief
         normals = _unit(normals + np.maximum(0.02 - (normals * eye).sum(1, keepdims=True), 0) * eye)  # none faces away
-        scale = K[0, 0] * 1e-3 / np.median(hits.distance) if len(finger) else 1.0
+        scale = K[0, 0] * 1e-3 / np.median(hits.distance) if len(surface) else 1.0
         lights = ((look.key, look.key_light, 0.12), (look.rim, look.rim_light, 0.25))
         lights = [(self._to_camera @ axis.astype(np.float32), *light) for axis, *light in lights]
         reached = self._reached(view, normals, lights, lift, rays)
-        reached = skin.scattered(view, size, scale, reached, np.where(cloth.all(), [3.5] * 3, [1.0, 1.0, 1.2]))
+        reached = skin.scattered(view, size, scale, reached, np.where(hard.all(), [3.5] * 3, [1.0, 1.0, 1.2]))
         sky = (0.72 + 0.28 * (normals @ up))[:, None] * look.sky_light.astype(np.float32)
         total = skin.bounced(reached[:, 2:], albedo) * sky
         for (axis, light, _), seen in zip(lights, reached.T, strict=False):
-            total += seen[:, None] * skin.wrapped(normals @ axis) * light.astype(np.float32)
+            cosine = normals @ axis
+            diffuse = skin.wrapped(cosine)
+            diffuse[solid] = np.clip(cosine[solid], 0, 1)[:, None]
+            total += seen[:, None] * diffuse * light.astype(np.float32)
         if len(bare):
-            total = np.where(cloth, total, skin.scattered(view, size, scale, total, skin.SCATTER))
+            total = np.where(hard, total, skin.scattered(view, size, scale, total, skin.SCATTER))
         leaving = albedo * total
         glint = (
             0.10 * (1 - np.clip((normals[bare] * eye[bare]).sum(1), 0, 1))[:, None] ** 4 * reached[bare, 2:] * sky[bare]
@@ -240,7 +304,13 @@ class _Drawing:
             glint += (
                 0.55 * (seen[bare] * skin.gloss(normals[bare], eye[bare], axis))[:, None] * light.astype(np.float32)
             )
-        leaving[bare] += shine * glint
+        leaving[bare] += shine[bare, None] * glint
+        for number in np.unique(surface[solid]):
+            own = np.flatnonzero(surface == number)
+            lamps = [(axis, light, seen[own]) for (axis, light, _), seen in zip(lights, reached.T, strict=False)]
+            leaving[own] = self._materials[number].leaving(
+                leaving[own], normals[own], eye[own], up, shine[own], albedo[own], lamps, sky[own] * reached[own, 2:]
+            )
         return view.picture(leaving, size).astype(np.float32)
 
     def _reached(self, view, normals, lights, lift, rays):
@@ -253,16 +323,18 @@ class _Drawing:
         reached[:, -1] = render.openness(self._scene, points, normals, self._rng, rays + 1)
         return reached
 
-    def _painted(self, hits, finger):
-        """albedo (N, 3) and relief (N, 3) at the points hit, gloss (S, 1) at those on skin."""
-        albedo, relief = np.empty((2, len(finger), 3), np.float32)
-        bare, cloth = np.flatnonzero(finger != CLOTH), np.flatnonzero(finger == CLOTH)
-        own, look = hits.at(bare), self._look
-        at_rest = self._scene.blend(self._at_rest, own)
-        albedo[bare], relief[bare], gloss = self._detail.paint(at_rest, finger[bare], look.skin, look.mottling)
-        place = self._scene.blend(self._at_rest[:, :3], hits.at(cloth))
-        albedo[cloth], relief[cloth] = textiles.weave(place, look.pattern, look.cloth)
-        return albedo, relief, look.gloss * gloss[:, None]
+    def _painted(self, hits, surface):
+        """albedo (N, 3), relief (N, 3) and shine (N,) at the points hit."""
+        albedo, relief = np.empty((2, len(surface), 3), np.float32)
+        shine = np.empty(len(surface), np.float32)
+        for number in np.unique(surface):
+            index = np.flatnonzero(surface == number)
+            own = hits.at(index)
+            finger = self._finger[self._scene.faces[own.face, own.weights().argmax(1)]]
+            at_rest = self._scene.blend(self._at_rest, own)
+            painted = self._materials[number].paint(self._detail, at_rest, finger)
+            albedo[index], relief[index], shine[index] = painted
+        return albedo, relief, shine
 
 
 def _turn(source, target):
@@ -275,14 +347,16 @@ def _unit(vectors):
     return vectors / np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
 
 
-def _developed(light, look, rng):
-    """Linear light to an 8-bit picture: exposure, lens fall-off, a film-like shoulder, grain."""
+def _developed(light, look, rng, strength):
+    """Linear light to an 8-bit picture: exposure, lens fall-off, a film-like shoulder, grain of some strength."""
     height, width = light.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     radius = np.hypot(x - width / 2, y - height / 2) / (max(width, height) / 2)
     light = light.astype(np.float32) * (look.exposure * (1 - 0.12 * radius[..., None] ** 2))
     light = light * (1 + light / 6) / (1 + light * 0.55)
     value = np.clip(light, 0, 1) ** np.float32(1 / 2.2)
-    grain = 0.006 * rng.standard_normal(value.shape, np.float32)
-    grain += 0.004 * rng.standard_normal((height, width, 1), np.float32)
-    return ((value + grain) * 255).round().clip(0, 255).astype(np.uint8)
+    if strength:
+        grain = 0.006 * rng.standard_normal(value.shape, np.float32)
+        grain += 0.004 * rng.standard_normal((height, width, 1), np.float32)
+        value = value + np.float32(strength) * grain
+    return (value * 255).round().clip(0, 255).astype(np.uint8)
