@@ -58,7 +58,7 @@ def parser():
     submit.add_argument("--frame", choices=("house", "official"), help="default: by the arrays' names")
 
     verify = commands.add_parser("verify", help="compare this code with the published implementations' figures")
-    verify.add_argument("systems", nargs="*", metavar="SYSTEM", help="interhand, metrics (default: all)")
+    verify.add_argument("systems", nargs="*", metavar="SYSTEM", help="interhand, oakink, metrics (default: all)")
     verify.add_argument("--reference", help="another reference folder (default: the one the repository carries)")
 
     bench = commands.add_parser("bench", help="speed, as ratios to a plain ResNet-50 in the same run")
