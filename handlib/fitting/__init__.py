@@ -15,6 +15,7 @@ import roma
 import torch
 
 from handlib import bodies, geometry
+from handlib.bodies.mano import _full_precision
 from handlib.files import InputError
 from handlib.fitting import inputs, poses, solver
 from handlib.fitting import published as published_fit
@@ -25,7 +26,7 @@ from handlib.networks.iknet import normalised
 NOISE = {3: 0.002, 2: 2.0}  # default standard deviation of a joint: metres, pixels
 PUBLISHED_BATCH = 256  # OakInk's mesh figures were made in data-set order in batches of this size
 _BATCH = 1024
-_VIEWS, _TRIED = 6, 12  # of a hand in a picture: how many places are tried, for how many steps
+_VIEWS, _TRIED = 8, 6  # of a hand in a picture: how many places are tried, for how many steps
 _MIRROR = (1.0, -1.0, -1.0)  # what mirroring in x does to an axis-angle
 
 
@@ -71,8 +72,9 @@ def fit(
     start (…, 48): axis-angle poses to start from, whole, of the layer's side.
     constant_shape: True: all hands given have one shape; (…) integers: those with equal numbers have.
     noise: standard deviation of a joint, metres (0.002) or pixels (2): small follows the keypoints, large what is
-        plausible. plausible: `poses.Poses` (None: those of the layer). Scale is the hand's own: a picture alone tells
-        size from distance only by what hands are like.
+        plausible; best as large as the keypoints' error. plausible: `poses.Poses` (None: those of the layer). The mesh
+        has the size of a hand: a picture alone tells size from distance only by what hands are like.
+    max_steps, tolerance: when to stop, see `solver.solve`.
     published: HandTailor's 20 Adam steps as in OakInk's benchmark, from ``iknet`` or ``start``; each hand is pulled to
         the mean start of its batch of ``batch`` (256) rows, in the order given. It takes 3D joints without gaps, and
         joints, layer, tips, iknet, start and batch alone. Otherwise ``batch`` (1024) only bounds the memory.
@@ -80,22 +82,25 @@ def fit(
     Returns a `HandFit`. Raises InputError for what cannot be fitted, naming the rows: wrong shapes, fewer than three
     joints, a bone 0-9 without length, infinite values, a camera without focal length, options that do not go together.
     """
-    given = inputs.checked(joints, layer, K, weights, side, constant_shape, start)
-    if iknet is not None and start is not None:
-        raise InputError("fit", "both say where to start", "give one of iknet and start", "start")
-    if published:
-        changed = {"K": K, "weights": weights, "noise": noise, "plausible": plausible, "constant_shape": constant_shape}
-        _refuse_in_published(
-            given, [name for name, value in changed.items() if value is not None and value is not False]
-        )
-        size = batch or PUBLISHED_BATCH
-        parts = [_published(part, layer, tips, iknet) for part in _cut(given, size)]
-    else:
-        noise = inputs.positive(NOISE[given.points.shape[-1]] if noise is None else noise, "noise")
-        settings = {"noise": noise, "max_steps": max_steps, "tolerance": tolerance}
-        size = (batch or _BATCH) if constant_shape is False else len(given.points)
-        parts = [_default(part, layer, tips, iknet, plausible, **settings) for part in _cut(given, size)]
-    return _finished({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, given, layer, tips)
+    # Full precision and gradients where they are needed, whatever the caller has switched on around this.
+    with torch.inference_mode(False), torch.no_grad(), _full_precision(layer.weights.device.type):
+        given = inputs.checked(joints, layer, K, weights, side, constant_shape, start)
+        batch = batch if batch is None else inputs.positive(batch, "batch")
+        _refuse_iknet(iknet, given)
+        if published:
+            changed = {"weights": weights, "noise": noise, "plausible": plausible, "constant_shape": constant_shape}
+            _refuse_in_published(
+                given, [key for key, value in changed.items() if value is not None and value is not False]
+            )
+            parts = [_published(part, layer, tips, iknet) for part in _cut(given, batch or PUBLISHED_BATCH)]
+        else:
+            noise = inputs.positive(NOISE[given.points.shape[-1]] if noise is None else noise, "noise")
+            settings = {"noise": noise, "max_steps": inputs.positive(max_steps, "max_steps")}
+            settings["tolerance"] = inputs.positive(tolerance, "tolerance")
+            size = (batch or _BATCH) if constant_shape is False else len(given.points)
+            parts = [_default(part, layer, tips, iknet, plausible, **settings) for part in _cut(given, size)]
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return _finished(found, given, layer, tips)
 
 
 def _cut(given, size):
@@ -105,8 +110,7 @@ def _cut(given, size):
 def iknet_poses(iknet, points, layer):
     """IKNet's poses (N, 48) for whole hands (N, 21, 3) of the layer's side; the network knows right hands."""
     signs = points.new_tensor([-1.0 if layer.side == "left" else 1.0, 1, 1])
-    weight = next(iknet.parameters())
-    training = iknet.training
+    weight, training = next(iknet.parameters()), iknet.training
     try:
         with torch.no_grad():
             pose = iknet.eval()((points * signs).to(weight))["pose_flat"]
@@ -114,6 +118,13 @@ def iknet_poses(iknet, points, layer):
         iknet.train(training)
     turn = points.new_tensor(_MIRROR).repeat(16) if layer.side == "left" else 1.0
     return pose.to(points) * turn
+
+
+def _refuse_iknet(iknet, given):
+    if iknet is not None and given.start is not None:
+        raise InputError("fit", "both say where to start", "give one of iknet and start", "start")
+    if iknet is not None and given.points.shape[-1] != 3:
+        raise InputError("fit", "takes joints in 3D, not pixels", "leave it out, or give its poses as `start`", "iknet")
 
 
 def _refuse_in_published(given, changed):

@@ -1,4 +1,4 @@
-"""What a fit is given, checked and brought into one form: right-angled arrays, missing joints, mirrored hands."""
+"""What a fit is given, checked and brought into one form: flat arrays, missing joints, mirrored hands."""
 
 import dataclasses
 
@@ -74,7 +74,8 @@ def checked(joints, layer, K, weights, side, constant_shape, start):
 
 def _tensor(value, layer):
     try:
-        return torch.as_tensor(value, device=layer.weights.device).to(number_type(layer))
+        # A copy: what comes from inference mode could not be differentiated.
+        return torch.as_tensor(value, device=layer.weights.device).detach().to(number_type(layer), copy=True)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError("fit", f"cannot be read as numbers ({error})", "give numpy or torch arrays") from error
 

@@ -10,7 +10,7 @@ import dataclasses
 import roma
 import torch
 
-TOLERANCE = 1e-5  # a step that lowers the objective by less than this share of it is the last one
+TOLERANCE = 1e-5  # a step that lowers the objective by less than this share of it (plus 1) is the last one
 _FIRST_DAMPING, _LAST_DAMPING = 1e-2, 1e8
 _NEAR = 0.01  # m, nothing nearer is seen by a camera
 _CHUNK = 1024  # hands whose derivatives are in memory together
@@ -116,8 +116,8 @@ class Solution:
 def solve(problem, place, max_steps=100, tolerance=TOLERANCE):
     """Go downhill from ``place`` until each group stands still.
 
-    A group ends, converged, when a step lowers its objective by less than ``tolerance`` of it, or when its linear
-    model promises no more than that; not converged: after ``max_steps``, or when no step however small goes down.
+    A group ends, converged, when a step lowers its objective E by less than ``tolerance`` (1 + E), or when its
+    linear model promises no more than that; not converged: after ``max_steps``, or when no step however small goes down.
     """
     groups = torch.arange(len(place.shape), device=place.shape.device)
     hands = torch.arange(len(place.shift), device=groups.device)
@@ -168,7 +168,7 @@ class _State:
         cost, gradient, matrix = self._look(trial)
         down = cost < self.cost
         gain = self.cost - cost
-        still = torch.where(down, gain, promised) <= tolerance * self.cost
+        still = torch.where(down, gain, promised) <= tolerance * (1 + self.cost)
         well = still & (self.damping <= 1)
         ended = well | (self.damping > _LAST_DAMPING)
         mine = down[self.problem.group]

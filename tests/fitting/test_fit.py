@@ -52,6 +52,8 @@ def test_numpy_and_leading_axes(layer, hands):
     assert found.verts.shape == (2, 4, 1, 778, 3) and found.converged.shape == (2, 4, 1)
     flat = fitting.fit(hands["joints"], layer)
     torch.testing.assert_close(found.pose.reshape(8, 48), flat.pose, rtol=0, atol=1e-6)
+    double = fitting.fit(joints, bodies.load(None, "mano_right", dtype=torch.float64))
+    assert double.verts.dtype == torch.float64 and mean_mm(double.verts, found.verts) < 0.01
 
 
 def test_missing_joints_and_weights(layer, hands):
@@ -126,6 +128,31 @@ def test_one_shape_for_a_sequence(layer, hands):
 def test_poses_of_a_data_set_can_be_given(layer, hands):
     found = fitting.fit(hands["joints"], layer, plausible=poses.of(layer, hands["pose"][:, 3:]))
     assert mean_mm(found.joints, hands["joints"]) < 1.2
+
+
+def test_one_shape_for_a_sequence_of_pictures(layer, hands):
+    found = fitting.fit(geometry.project(hands["joints"], K), layer, K=K.expand(8, 3, 3), constant_shape=True)
+    assert (found.shape == found.shape[0]).all() and found.error.mean() < 4
+
+
+def test_start_poses_for_pictures(layer, hands):
+    pixels = geometry.project(hands["joints"], K)
+    found, without = fitting.fit(pixels, layer, K=K, start=hands["pose"]), fitting.fit(pixels, layer, K=K)
+    assert (found.objective <= without.objective * 1.02).all()
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_inference_mode_and_autocast_change_nothing(layer, hands, published):
+    given = {"start": hands["pose"], "published": published}
+    expected = fitting.fit(hands["joints"].float(), layer, **given)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = fitting.fit(hands["joints"].float() + 0, layer, **given)
+    assert mean_mm(found.verts, expected.verts) < 1e-3
+
+
+def test_an_iknet_for_pictures_is_refused(layer, hands):
+    with pytest.raises(InputError, match="iknet"):
+        fitting.fit(geometry.project(hands["joints"], K), layer, K=K, iknet=torch.nn.Identity())
 
 
 def broken(joints, where, value):
