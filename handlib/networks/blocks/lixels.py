@@ -29,16 +29,32 @@ class LixelHead(nn.Module):
     def forward(self, features, keep=lambda name, tensor: None):
         raised = self.deconv(features)
         keep("deconv", raised)
-        deep = self.conv_z_1(features.mean((2, 3))[..., None]).view(-1, WIDTH, CELLS)
+        rows, columns = _means(raised)
         lixels = {
-            "conv_x": self.conv_x(raised.mean(2)),
-            "conv_y": self.conv_y(raised.mean(3)),
-            "conv_z_2": self.conv_z_2(deep),
+            "conv_x": self.conv_x(rows),
+            "conv_y": self.conv_y(columns),
+            "conv_z_2": self.conv_z_2(self._deep(features.mean((2, 3)))),
         }
         for name, lixel in lixels.items():
             keep(name, lixel)
         probability = heads.full_precision(torch.stack(list(lixels.values()), 2)).softmax(3)
         return probability @ torch.arange(CELLS, device=features.device, dtype=probability.dtype)
+
+    def _deep(self, pooled):
+        """(B, 2048) -> (B, 256, 64). Linear: the convolution would sort its 34 million weights each time."""
+        convolution, *rest = self.conv_z_1
+        x = F.linear(pooled, convolution.weight[..., 0], convolution.bias)
+        for layer in rest:
+            x = layer(x)
+        return x.unflatten(1, (WIDTH, CELLS))
+
+
+def _means(x):
+    """(B, C, h, w) -> its means over rows (B, C, w) and over columns (B, C, h)."""
+    if x.is_contiguous():
+        return x.mean(2), x.mean(3)
+    # Channels-last: torch's mean takes ten times as long as the same by pooling.
+    return F.avg_pool2d(x, (x.shape[2], 1)).squeeze(2), F.avg_pool2d(x, (1, x.shape[3])).squeeze(3)
 
 
 def gaussians(places, sigma):
@@ -60,10 +76,12 @@ def convolved_volume(places, sigma, weight):
     the kernel's rows and over its columns can be made one after the other: exact but for rounding, and some 0.5 % of
     the dense convolution's products.
     """
-    x, y, z = gaussians(places, sigma).unbind(2)
+    # Far tails would be denormal numbers, which take processors a hundred times as long: none below 1e-12.
+    x, y, z = F.threshold(gaussians(places, sigma), 1e-12, 0.0).unbind(2)
     weight = weight.unflatten(1, (-1, CELLS))  # (outputs, J, depth, ky, kx)
-    by_depth = torch.einsum("ojdkl,bjd->bojkl", weight, z)
+    by_depth = torch.einsum("ojdkl,bjd->bjlok", weight, z)
     # Shifted copies of a bell, zero outside: [..., k, p] is the bell at p + k - 1.
-    rows, columns = (F.pad(bell, (1, 1)).unfold(2, CELLS, 1) for bell in (y, x))
-    by_row = torch.einsum("bojkl,bjky->boyjl", by_depth, rows)
-    return torch.einsum("boyjl,bjlx->boyx", by_row, columns)
+    rows, columns = (F.pad(bell, (1, 1)).unfold(2, CELLS, 1).contiguous() for bell in (y, x))
+    by_row = by_depth.contiguous() @ rows[:, :, None]  # (B, J, kx, outputs, y), side by side in memory for what follows
+    volume = by_row.flatten(1, 2).flatten(2).mT @ columns.flatten(1, 2)
+    return volume.unflatten(1, (-1, CELLS))
