@@ -117,7 +117,8 @@ def solve(problem, place, max_steps=100, tolerance=TOLERANCE):
     """Go downhill from ``place`` until each group stands still.
 
     A group ends, converged, when a step lowers its objective E by less than ``tolerance`` (1 + E), or when its
-    linear model promises no more than that; not converged: after ``max_steps``, or when no step however small goes down.
+    linear model promises no more than that; not converged: after ``max_steps``, or when no step, however small, goes
+    down.
     """
     groups = torch.arange(len(place.shape), device=place.shape.device)
     hands = torch.arange(len(place.shift), device=groups.device)
