@@ -20,6 +20,11 @@ PRESENT, MISSING, OLD, BROKEN = "present", "missing", "old", "broken"
 MANO_SITE, SMPLX_SITE = "https://mano.is.tue.mpg.de", "https://smpl-x.is.tue.mpg.de"
 INTERHAND_SITE = "https://mks0601.github.io/InterHand2.6M/"
 DIGIT_SITE = "https://github.com/zc-alexfan/digit-interacting"
+OAKINK_SITE = "https://oakink.net (annotations v2.1)"
+OAKINK_ZOO = "https://huggingface.co/oakink/OakInk-v1-HMR"
+RESNET_SITE = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+EXPOSE_SITE = "https://github.com/vchoutas/expose"
+AGORA_SITE = "https://github.com/pixelite1201/agora_evaluation"
 HRNET_SITE = "https://github.com/HRNet/HRNet-Human-Pose-Estimation"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 OLDEST_PYTHON = (3, 11)
@@ -41,7 +46,7 @@ class Row:
 def report(data="data"):
     """Look at everything -> list of `Row`. ``data``: the data root. A look that fails is itself a row, "broken"."""
     root = runs.from_root(data)
-    looks = (_python, _torch, _locked_packages, _tools, _bodies, _interhand, _packs, _checkpoints, _demo)
+    looks = (_python, _torch, _locked_packages, _tools, _bodies, _interhand, _oakink, _packs, _checkpoints, _demo)
     return [row for look in looks for row in _guarded(look, root)]
 
 
@@ -197,6 +202,15 @@ def _bodies(root):
         yield _model(group, f"MANO {side} hand", path, MANO_SITE, "mano", "the free hand stands in")
     path = folder / "smplx" / "SMPLX_NEUTRAL.npz"
     yield _model(group, "SMPL-X", path, SMPLX_SITE, "smplx", "for whole-body networks only")
+    index_files = {  # whole-body figures count these vertices and joints
+        "smplx/MANO_SMPLX_vertex_ids.pkl": ("SMPL-X's hand vertices", SMPLX_SITE),
+        "smplx/SMPL-X__FLAME_vertex_ids.npy": ("SMPL-X's face vertices", SMPLX_SITE),
+        "smplx/SMPLX_to_J14.pkl": ("SMPL-X to 14 joints", EXPOSE_SITE),
+        "agora/body_verts_smplx.npy": ("AGORA's body vertices", AGORA_SITE),
+        "agora/body_verts_smpl.npy": ("AGORA's body vertices, SMPL", AGORA_SITE),
+    }
+    for name, (what, source) in index_files.items():
+        yield _file(group, what, folder / name, source, "for whole-body figures only")
 
 
 def _model(group, what, path, source, kind=None, detail=""):
@@ -227,6 +241,17 @@ def _interhand(root):
         yield _file(
             group, f"{split} RootNet output", path, INTERHAND_SITE, "published figures use its boxes and depths"
         )
+
+
+def _oakink(root):
+    group, folder = "OakInk-Image", root / "OakInk" / "image"
+    yield _folder(group, "pictures", folder / "stream_release_v2", OAKINK_SITE, "sequences")
+    for kind in ("cam_intr", "hand_j", "hand_v", "obj_transf", "general_info"):
+        yield _folder(group, kind, folder / "anno" / kind, OAKINK_SITE, "samples")
+    for number, mode in enumerate(("default", "subject", "object")):
+        for split in ("train", "test"):
+            path = folder / "anno" / "split" / f"split{number}" / f"seq_{split}.json"
+            yield _file(group, f"SP{number} ({mode}) {split} list", path, OAKINK_SITE)
 
 
 def _folder(group, what, path, source, things):
@@ -281,6 +306,12 @@ def _checkpoints(root):
         (name for name in _names(folder) if name.startswith("hrnet_w32-36af842e.")), "hrnet_w32-36af842e.pth"
     )
     yield _file(group, backbone, folder / backbone, HRNET_SITE, "ImageNet backbone, to train DIGIT as published")
+    resnet = next((name for name in _names(folder) if name.startswith("resnet50-")), "resnet50-0676ba61.pth")
+    yield _file(
+        group, resnet, folder / resnet, RESNET_SITE, "ImageNet backbone, to train OakInk's networks as published"
+    )
+    zoo = _names(folder / "oakink")
+    yield _folder(group, "oakink", folder / "oakink", OAKINK_ZOO, f"{', '.join(zoo[:3])}; files")
     yield from _trained(group, runs.data_outputs(root))
 
 

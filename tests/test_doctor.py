@@ -211,3 +211,14 @@ def test_the_doctor_needs_only_the_standard_library():
     code = "import sys, handlib.doctor; print([n for n in ('numpy', 'torch', 'cv2', 'pandas') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_says_where_oakink_goes_and_what_is_there(tmp_path):
+    rows = {row.what: row for row in doctor.report(tmp_path / "data") if row.group == "OakInk-Image"}
+    assert {row.status for row in rows.values()} == {"missing"}
+    place = tmp_path / "data" / "OakInk" / "image" / "anno" / "split" / "split1" / "seq_test.json"
+    assert rows["SP1 (subject) test list"].place == str(place) and "oakink.net" in rows["hand_v"].source
+    place.parent.mkdir(parents=True)
+    place.write_text("[]")
+    rows = {row.what: row for row in doctor.report(tmp_path / "data") if row.group == "OakInk-Image"}
+    assert rows["SP1 (subject) test list"].status == "present"
