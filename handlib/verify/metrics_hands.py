@@ -234,7 +234,7 @@ def _oakink_case(case, predictions, truth, entry):
     for name, value in entry["figures"].items():
         if name == "str":
             printed = protocols.evaluate("oakink", predictions, truth, mixed_units=False)
-            yield from _printed_rows(case, printed, value)
+            yield from printed_rows(case, printed, value)
         elif name == "Hand3DPCK.thresholds":
             yield Row(case, name, deviation(oakink.THRESHOLDS, value), TOLERANCE)
         elif name == "Hand3DPCK.pck_curve_per_kp":
@@ -254,7 +254,7 @@ def _oakink_case(case, predictions, truth, entry):
             )
 
 
-def _printed_rows(case, figures, lines):
+def printed_rows(case, figures, lines):
     """The printed lines have four decimals, their errors in the units that `mixed_units=False` has."""
     shown = {name.rpartition(".")[2].removesuffix("_mm"): value for name, value in figures.items()}
     for name, text in re.findall(r"(\w+): ([-\d.]+)", " ".join(lines)):
