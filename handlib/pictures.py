@@ -15,6 +15,7 @@ _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # In a scan, 0xFF followed by anything but a stuffed zero, a restart marker or a fill byte begins the next segment.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RUNS, _PLANES = b"RUNS", b"PLN1"
+_BANDS = 4
 _LARGEST = 1 << 28  # pixels that the size in a header may claim
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
@@ -45,16 +46,20 @@ def encode_png(picture):
 
 
 def encode_planes(picture):
-    """uint8 (h, w, 3) RGB -> bytes, lossless: smaller than a quickly made PNG and decoded in a quarter of its time.
+    """uint8 (h, w, 3) RGB -> bytes, lossless: smaller than a quickly made PNG and decoded in a fifth of its time.
 
-    Differences to the row above of green, red - green and blue - green, compressed with Zstandard.
+    Green, red - green and blue - green, each row less the one above it, compressed with Zstandard. The picture lies in
+    `_BANDS` bands side by side, so that few long rows are added up in decoding instead of many short ones.
     """
     height, width = picture.shape[:2]
+    rows = -(-height // _BANDS)
     red, green, blue = cv2.split(picture)
-    rows = np.concatenate([green, red - green, blue - green], 1)  # modulo 256, as all arithmetic here
-    rows[1:] -= rows[:-1].copy()
+    planes = np.zeros((3, _BANDS * rows, width), np.uint8)
+    planes[:, :height] = green, red - green, blue - green  # modulo 256, as all arithmetic here
+    lying = planes.reshape(3, _BANDS, rows, width).transpose(2, 0, 1, 3).copy()
+    lying[1:] -= lying[:-1].copy()
     header = np.array([height, width], "<u4").tobytes()
-    return _PLANES + header + _zstd().compress(rows.tobytes(), asbytes=True)
+    return _PLANES + header + _zstd().compress(lying.tobytes(), asbytes=True)
 
 
 def decode_planes(data):
@@ -62,24 +67,30 @@ def decode_planes(data):
     height, width = np.frombuffer(data, "<u4", 2, 4).tolist() if len(data) >= 12 else (0, 0)
     if not 0 < height * width <= _LARGEST:
         raise BrokenPicture("is no whole picture of planes")
+    rows = -(-height // _BANDS)
     try:
-        rows = _zstd().decompress(memoryview(data)[12:], 3 * height * width)
+        steps = _zstd().decompress(memoryview(data)[12:], rows * _BANDS * 3 * width)
     except OSError as error:
         raise BrokenPicture("is no whole picture of planes") from error
-    rows = np.frombuffer(rows, np.uint8).reshape(height, 3 * width)
-    planes = np.empty_like(rows)
-    planes[0] = rows[0]
-    for above, row, below in zip(planes, rows[1:], planes[1:], strict=False):  # a third of add.accumulate's time
-        np.add(above, row, below)
-    green, red, blue = planes[:, :width], planes[:, width : 2 * width], planes[:, 2 * width :]
-    return cv2.merge([np.add(red, green, red), green, np.add(blue, green, blue)])
+    steps = np.frombuffer(steps, np.uint8).reshape(rows, -1)
+    lying = np.empty_like(steps)
+    lying[0] = steps[0]
+    for above, step, row in zip(lying, steps[1:], lying[1:], strict=False):  # quicker than np.add.accumulate
+        np.add(above, step, row)
+    bands = lying.reshape(rows, 3, _BANDS, width)
+    bands[:, 1:] += bands[:, :1]
+    picture = np.empty((_BANDS * rows, width, 3), np.uint8)
+    for band in range(_BANDS):
+        green, red, blue = (bands[:, channel, band] for channel in range(3))
+        cv2.merge([red, green, blue], picture[band * rows : (band + 1) * rows])
+    return picture[:height]
 
 
 @functools.lru_cache(maxsize=1)
 def _zstd():
     import pyarrow
 
-    return pyarrow.Codec("zstd", compression_level=1)
+    return pyarrow.Codec("zstd", compression_level=5)  # the first that is both smaller and quicker to decode than 1
 
 
 def encode_runs(mask):
