@@ -1,10 +1,16 @@
 """Recipes: published values, overrides, and errors that name the right setting."""
 
-import pytest
+import inspect
 
-from handlib import recipes
+import pytest
+import torch
+
+from handlib import crops, networks, recipes
 from handlib.files import InputError
+from handlib.networks import i2l_meshnet, integral_pose
 from handlib.verify.reference import shipped
+
+OAKINK = {"IntegralPose": "integral_pose", "RegressFlow3D": "rle", "I2L_MeshNet": "i2l_meshnet"}
 
 
 def test_digit_has_the_published_values():
@@ -33,6 +39,52 @@ def test_digit_has_the_published_augmentation():
         "mirror_chance": published["flip_probability"],
         "colour": published["colour_factor"],
     }
+
+
+@pytest.mark.parametrize("split", ["SP0", "SP1", "SP2"])
+@pytest.mark.parametrize("model", OAKINK)
+def test_oakink_has_the_published_values(model, split):
+    configs = shipped("oakink").json("configs.json")
+    published, shared = configs[f"{model}/{split}"], configs["_shared"]
+    recipe, values = recipes.read(f"{OAKINK[model]}_oakink_{split.lower()}"), published["training"]
+    assert (recipe.network, recipe.dataset, recipe.mode) == (OAKINK[model], "oakink", published["split_mode"])
+    assert (recipe.seed, recipe.batch, recipe.epochs) == tuple(
+        values[name] for name in ("seed", "total_batch_size", "epochs")
+    )
+    assert recipe.accumulation(4) == 1 and "4 GPUs" in shared["trained_on"]  # each holds a quarter of the batch
+    assert values["optimiser"].lower().startswith(f"{recipe.optimizer} (torch defaults") and not values["weight_decay"]
+    assert (recipe.lr, recipe.clip) == (values["lr"], values["gradient_clip"]["norm"])
+    assert list(recipe.milestones) == values["schedule"]["milestones_epochs"]
+    assert recipe.gamma == values["schedule"]["gamma"] and recipe.root_depth == recipe.validation_root_depth == "gt"
+    assert (recipe.precision, recipe.published, recipe.backbone) == ("32-true", False, None)
+    drawn = published["augmentation"]["train"]
+    assert recipe.augmentation == {
+        "scale": drawn["scale_jitter"],
+        "rotation_degrees": drawn["rotation_jitter_deg"],
+        "rotation_chance": drawn["rotation_probability"],
+        "colour": drawn["colour_jitter"],
+        "occlusion_chance": drawn["occlusion"] and drawn["occlusion_probability"],
+    }
+    assert recipe.augmentation.keys() <= inspect.signature(crops.draw_single).parameters.keys()
+    with torch.device("meta"):
+        spec, preset = networks.create(recipe.network).input, published["preset"]
+    assert (list(spec.size), spec.root) == (preset["image_size_wh"], preset["centre_joint"])
+    assert (spec.box_scale, spec.depth_span) == (preset["bbox_expand_ratio"], shared["depth_range_m"])
+
+
+def test_oakink_recipes_are_all_published_ones():
+    made = {f"{OAKINK[name.split('/')[0]]}_oakink_{name.split('/')[1].lower()}"
+            for name in shipped("oakink").json("configs.json") if "/" in name}  # fmt: skip
+    assert made == {name for name in recipes.names() if "_oakink_" in name}
+
+
+def test_oakink_losses_have_the_published_weights():
+    configs = shipped("oakink").json("configs.json")
+    for split in ("SP0", "SP1", "SP2"):
+        assert integral_pose.LOSS_WEIGHT == configs[f"IntegralPose/{split}"]["loss"]["weight"]
+        weights = configs[f"I2L_MeshNet/{split}"]["loss"]
+        assert i2l_meshnet.WEIGHTS == {name: weight for name, weight in weights.items() if weight}
+        assert i2l_meshnet.SIGMA == configs[f"I2L_MeshNet/{split}"]["network"]["heatmap_sigma"]
 
 
 def test_learning_rate_is_a_function_of_the_epoch():
