@@ -18,6 +18,7 @@ SCALE, ROTATION_DEGREES, COLOUR = 0.125, 60.0, 0.3  # the published strengths
 ROTATION_CHANCE, OCCLUSION_CHANCE = 1.0, 0.1
 LARGEST_OCCLUDER, OCCLUDER_RATIOS = 0.2, (0.5, 2.0)  # share of the box's area; height / width
 ENOUGH = 0.3  # a hand with a smaller share of its points in sight trains nothing
+JOINTS = 21
 _TOUCHED = 2  # pixels beside a crop's corner that interpolation may touch
 
 
@@ -166,27 +167,29 @@ class View:
 
 
 def targets_of(sample, augmentation, spec, view):
-    joints = view.points(sample["joints_cam"][0])
-    root_depth = joints[spec.root, 2:]
-    targets = {"K": view.K, "root_depth": root_depth}
-    in_picture = geometry.project_homogeneous(joints, view.camera_K)
-    seen = augmentation is None or _inside(in_picture, (sample["width"], sample["height"])).sum() >= ENOUGH * len(
-        joints
-    )
-    known = sample["joints_valid"][0].astype(np.float32)
-    groups = {"joints": (joints, known * seen, in_picture)}
+    groups = {"joints": (sample["joints_cam"][0], sample["joints_valid"][0])}
     if "verts_cam" in sample:
-        verts = view.points(sample["verts_cam"][0])
-        groups["verts"] = verts, np.full(len(verts), sample["mano_valid"][0], np.float32), None
-    for name, (points, valid, pixels) in groups.items():
-        turned = view.turn.dot(points.T).T if view.turn[0, 0] != 1 else points
-        uvd = _published_uvd(points, pixels, root_depth, spec, view) if view.published else None
-        if uvd is None:
-            uvd = geometry.xyz_to_uvd(turned, view.K, root_depth, spec)
+        groups["verts"] = sample["verts_cam"][0], sample["mano_valid"][0]
+    points = view.points(np.concatenate([points for points, _ in groups.values()]))
+    root_depth = points[spec.root, 2:]  # the joints come first
+    pixels = geometry.project_homogeneous(points if view.published else points[:JOINTS], view.camera_K)
+    turned = np.ascontiguousarray(view.turn.dot(points.T).T)
+    if view.published:
+        uvd = _published_uvd(points, pixels, root_depth, spec, view)
+    else:
+        uvd = geometry.xyz_to_uvd(turned, view.K, root_depth, spec)
+    uvd, visible = uvd.astype(np.float32), _inside(uvd[:, :2], (1, 1))
+    targets, start = {"K": view.K, "root_depth": root_depth}, 0
+    for name, (its, valid) in groups.items():
+        part, start = slice(start, start + len(its)), start + len(its)
+        valid = np.broadcast_to(valid, len(its)).astype(np.float32)
         if augmentation is not None:
-            visible = _inside(uvd[:, :2], (1, 1))
-            valid = valid * visible * (visible.sum() >= ENOUGH * len(points))
-        targets |= {f"{name}_uvd": uvd.astype(np.float32), f"{name}_cam": turned, f"{name}_valid": valid}
+            enough = visible[part].sum() >= ENOUGH * len(its)
+            if name == "joints":
+                in_picture = _inside(pixels[:JOINTS], (sample["width"], sample["height"]))
+                enough = enough and in_picture.sum() >= ENOUGH * len(its)
+            valid = valid * visible[part] * enough
+        targets |= {f"{name}_uvd": uvd[part], f"{name}_cam": turned[part], f"{name}_valid": valid}
     return targets
 
 
@@ -209,7 +212,6 @@ def meta_of(sample, view, targets):
 
 def _published_uvd(points, pixels, root_depth, spec, view):
     """The picture's pixels moved into the crop, where `geometry.xyz_to_uvd` would see the turned points."""
-    pixels = geometry.project_homogeneous(points, view.camera_K) if pixels is None else pixels
     moved = geometry.apply_affine(pixels.astype(np.float64), view.to_crop[:2]).astype(np.float32)
     depth = 0.5 + (points[:, 2:] - root_depth) / spec.depth_span
     return np.concatenate([moved / np.array(spec.size), depth], 1)
