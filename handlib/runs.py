@@ -16,6 +16,7 @@ from handlib.files import InputError, read_json, require, require_known, write_a
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
+CHOICES = ("dataset", "recipe")  # parameters of notebooks whose runs lie side by side
 
 
 def project_root():
@@ -93,16 +94,20 @@ class Run:
         return path
 
 
-def start(name, data="data/demo", out=""):
+def start(name, data="data/demo", out="", **choices):
     """Open the run ``name`` (a notebook's stem) on the data root ``data``.
 
-    ``out`` is the run folder; empty means ``outputs/<data folder's name>/<name>``. Raises InputError when there is no
-    such ``data``.
+    ``out`` is the run folder; empty means ``outputs/<data folder's name>/<name>``. choices: parameters (`CHOICES`) that
+    give a run a folder of its own, ``<name>_<choice>``, where they differ from the notebook's default: another data set
+    or recipe. Raises InputError when there is no such ``data``.
     """
     data = from_root(data)
     mend = "`make demo` (or `handlib demo`) makes data/demo; for your own data see README.md, 'Where each file goes'"
     require(data, mend)
-    return Run(name, data, from_root(out) if out else data_outputs(data) / name)
+    notebook = project_root() / "notebooks" / f"{name}.ipynb"
+    own = parameters(notebook) if choices and notebook.exists() else {}
+    others = [Path(value).stem for choice, value in choices.items() if value != own.get(choice, value)]
+    return Run(name, data, from_root(out) if out else data_outputs(data) / "_".join([name, *others]))
 
 
 def commit():
@@ -197,7 +202,8 @@ def run_notebook(name, given=None, data=None, out=None):
     given.update({key: str(value) for key, value in (("data", data), ("out", out)) if value})
     values = checked(notebook, given)
     merged = {**parameters(notebook), **values}
-    folder = start(notebook.stem, merged["data"], merged["out"]).folder
+    choices = {name: merged[name] for name in CHOICES if name in merged}
+    folder = start(notebook.stem, merged["data"], merged["out"], **choices).folder
     for old in folder.glob(f"{notebook.stem}.failed.*"):
         old.unlink()
     failure = None
@@ -242,15 +248,31 @@ def _write_report(notebook, path):
 
 
 def walk_through(data="data/demo", settings=None):
-    """Run every notebook in order on one data root, then print each run's tables and what there is to look at."""
+    """Run every notebook in order on one data root, then print each run's tables and what there is to look at.
+
+    A notebook that takes ``dataset`` runs once for each data set that is there, each run in a folder of its own.
+    settings: {notebook's stem: parameters}.
+    """
     import pandas
 
-    folders = [run_notebook(path.stem, (settings or {}).get(path.stem), data=data) for path in notebooks()]
-    for folder in folders:
+    runs = [
+        (path.stem, more | (settings or {}).get(path.stem, {})) for path in notebooks() for more in _each(path, data)
+    ]
+    folders = [(stem, run_notebook(stem, given, data=data)) for stem, given in runs]
+    for stem, folder in folders:
         receipt = read_json(folder / "receipt.json")
-        print(f"\n== {folder.name}  ({receipt['seconds']} s)\n{folder}/{folder.name}.html")
+        print(f"\n== {folder.name}  ({receipt['seconds']} s)\n{folder}/{stem}.html")
         for name in receipt[TABLES]:
             print(f"\n{name}\n{pandas.read_parquet(folder / TABLES / f'{name}.parquet').to_string()}")
         for name in receipt[PICTURES]:
             print(folder / PICTURES / name)
-    return folders
+    return [folder for _, folder in folders]
+
+
+def _each(notebook, data):
+    """The parameters of a notebook's runs on a data root: one for each data set there, or one alone."""
+    from handlib import datasets
+
+    if "dataset" not in parameters(notebook):
+        return [{}]
+    return [{"dataset": name} for name, folder in datasets.FOLDERS.items() if (from_root(data) / folder).is_dir()]

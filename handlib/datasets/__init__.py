@@ -1,7 +1,8 @@
 """One reader per data set: official files on disk -> samples in the vocabulary, and nothing else.
 
 To add a data set: write ``handlib/datasets/<name>.py`` with a class that derives from `base.Reader`, a function
-``reader(root, split, ...)`` that makes one, and ``splits(root)``; then name it here.
+``reader(root, split, ...)`` that makes one, ``splits(root)``, and ``variant(...)`` where options change what is in a
+split; then name it here.
 """
 
 import importlib
@@ -26,19 +27,30 @@ def read(name, root, split, **options):
     or damaged.
     """
     make = _module(name).reader
-    known = list(inspect.signature(make).parameters)[2:]
-    require_known(options, known, f"data set '{name}'", "option")
-    return make(root, split, **options)
+    return make(root, split, **_used(name, make, options))
 
 
 def splits(name, root, **options):
     """The official splits that are in ``root``, in their usual order; none of them overlap. InputError for none.
 
-    options: what decides which lists count (OakInk's ``mode``).
+    options: the reader's; what decides which lists count (OakInk's ``mode``) is used.
     """
-    find = _module(name).splits
-    require_known(options, list(inspect.signature(find).parameters)[1:], f"splits of data set '{name}'", "option")
-    return find(root, **options)
+    return _module(name).splits(root, **_used(name, _module(name).splits, options))
+
+
+def variant(name, **options):
+    """What tells two packs of one data set and split apart, by the reader's options: "default", "subject_multiview", …
+    of OakInk; empty for a data set that has one way of splitting alone.
+    """
+    find = getattr(_module(name), "variant", None)
+    return find(**_used(name, find, options)) if find else ""
+
+
+def _used(name, function, options):
+    """Those of a reader's options that ``function`` takes; InputError for one that the reader does not know."""
+    known = list(inspect.signature(_module(name).reader).parameters)[2:]
+    require_known(options, known, f"data set '{name}'", "option")
+    return {key: value for key, value in options.items() if key in inspect.signature(function).parameters}
 
 
 def _module(name):

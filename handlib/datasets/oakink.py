@@ -30,6 +30,11 @@ def splits(root, mode="default"):
     return found
 
 
+def variant(mode="default", multiview=False):
+    """What tells packs of one split apart, as a name."""
+    return f"{mode}_multiview" if multiview else mode
+
+
 def image_folder(root):
     """``root``/image, or ``root`` where that is the image folder itself. InputError where it is neither."""
     root = require(root, "give the folder that holds image/")

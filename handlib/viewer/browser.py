@@ -1,7 +1,7 @@
 """The dataset browser: one frame of a pack, in its picture and in 3D; pure ``(pack, layers, state) -> plotly figure``.
 
 Left the picture with its box, projected joints, mesh overlay and part mask; right the same hands in 3D, as meshes where
-the data set has MANO fits and as skeletons where it has none (real InterHand2.6M frames without NeuralAnnot).
+the data set has meshes or MANO fits and as skeletons where it has none (real InterHand2.6M frames without NeuralAnnot).
 """
 
 import base64
@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from handlib import bodies, render
-from handlib.geometry import project
+from handlib.geometry import centred_square, project
 from handlib.viewer import mesh, palette
 
 PART_OPACITY = 0.7
@@ -42,9 +42,10 @@ def layers(data):
 def read(pack, layers, frame):
     """Sample ``frame`` of a pack for these layers: its MANO fits count only where they are of the same body model.
 
-    MANO's parameters on the free hand would give a wrong mesh. ``fits_drawn`` says why there are none.
+    MANO's parameters on the free hand would give a wrong mesh. ``fits_drawn`` says why there are none. Camera and box
+    are those of the picture that the pack has, which may be a part of the data set's.
     """
-    sample = pack[frame]
+    sample = _of_its_picture(pack[frame])
     of_mano = pack.manifest["fits_of"] == "MANO"
     if not sample["mano_valid"].any():
         return sample | {"fits_drawn": "no MANO fit"}
@@ -54,12 +55,42 @@ def read(pack, layers, frame):
     return sample | {"fits_drawn": "mesh: MANO" if of_mano else "mesh: free hand"}
 
 
+def _of_its_picture(sample):
+    """The sample with what a data set without part masks, or without 3D joints beyond the picture's, leaves out; of a
+    packed window also with its own camera and box, and paper where nothing was packed.
+    """
+    sample = {"part_mask_valid": np.False_, "joints3d_valid": sample["joints_valid"]} | sample
+    if "window" not in sample:
+        return sample
+    corner = sample["window"][:2]
+    K, bbox, picture = sample["K"].copy(), sample["bbox"].copy(), sample["image"].copy()
+    centre, _ = centred_square(bbox)
+    y, x = np.indices(picture.shape[:2]) + corner[::-1, None, None] - centre[::-1, None, None]
+    picture[x**2 + y**2 > sample["reach"] ** 2] = palette.rgb(palette.PAPER)
+    K[:2, 2] -= corner
+    bbox[:2] -= corner
+    return sample | {"K": K, "bbox": bbox, "image": picture}
+
+
+def has_masks(pack):
+    """Whether a pack has part masks."""
+    return "part_mask" in pack.manifest["images"]
+
+
+def kind(sample):
+    """What a sample (or a row of a pack's index) shows, in a word or two: which hands, or what is done with what."""
+    return f"{sample['object']}, {sample['intent']}" if "intent" in sample else sample["hands"]
+
+
 def hands(sample, layers):
     """The sample's hands that have a MANO fit, posed in its camera frame: {"right": mesh.Hand, "left": …}."""
     posed = {}
     for hand in np.flatnonzero(sample["mano_valid"]):
         side = mesh.side_name(sample, hand)
-        posed[side] = mesh.pose(mesh.from_sample(sample, hand, layers[side]))
+        if "verts_cam" in sample:
+            posed[side] = mesh.annotated(sample, hand, layers[side])
+        else:
+            posed[side] = mesh.pose(mesh.from_sample(sample, hand, layers[side]))
     return posed
 
 
@@ -106,7 +137,7 @@ def render_mesh(hand):
 def caption(pack, sample, state):
     """What the frame is, and what it has not: no picture is silently less than it was asked to be."""
     drawn = sample["fits_drawn"] + ("" if sample["mano_valid"].any() else ": 3D joints only")
-    facts = [f"{state.frame + 1} of {len(pack)}: {sample['key']}", sample["hands"], drawn]
+    facts = [f"{state.frame + 1} of {len(pack)}: {sample['key']}", kind(sample), drawn]
     if state.parts and not sample["part_mask_valid"]:
         facts.append("no part mask")
     return " · ".join(facts)

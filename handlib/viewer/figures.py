@@ -100,8 +100,8 @@ def grid(images, captions, columns, tile, decorate):
         raise ValueError(f"{len(images)} pictures but {len(captions)} captions")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    height, width = picture(images[0]).shape[:2]
-    figure, places = sheet(columns * tile, rows * (tile * height / width + 0.3), rows, columns)
+    tallest = max(height / width for height, width, _ in (picture(image).shape for image in images))
+    figure, places = sheet(columns * tile, rows * (tile * tallest + 0.3), rows, columns)
     for axes in places.flat:
         axes.set_axis_off()
     for index, (axes, image, caption) in enumerate(zip(places.flat, images, captions, strict=False)):

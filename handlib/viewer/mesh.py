@@ -107,11 +107,30 @@ def from_sample(sample, hand, layer):
     """Hand number ``hand`` of a sample, in its camera frame. Raises ValueError when the hand has no MANO fit."""
     if not sample["mano_valid"][hand]:
         raise ValueError(f"{sample['key']}: hand {hand} has no MANO fit")
+    if "pose_flat" in sample:
+        return _from_camera_pose(sample, hand, layer)
     rotation = np.asarray(sample["cam_rot"])
     return Case(
         layer, side_name(sample, hand), sample["pose_from_mean"][hand], sample["shape"][hand],
         sample["transl_world"][hand], rotation, -rotation @ sample["cam_pos"], name=str(sample["key"]),
     )  # fmt: skip
+
+
+def _from_camera_pose(sample, hand, layer):
+    """The same where the pose is whole (no mean to add) and in the camera's frame, and the wrist says where it is."""
+    offsets = np.array(sample["pose_flat"][hand], float)
+    offsets[3:] -= layer.hands_mean.double().numpy()
+    case = Case(
+        layer, side_name(sample, hand), offsets, sample["shape"][hand], np.zeros(3), np.eye(3), np.zeros(3),
+        name=str(sample["key"]),
+    )  # fmt: skip
+    return dataclasses.replace(case, transl=sample["joints_cam"][hand, 0] - pose(case).joints[0])
+
+
+def annotated(sample, hand, layer):
+    """Hand number ``hand`` of a sample that has its vertices: as annotated, whatever its parameters would give."""
+    faces, parts = layer.faces.numpy(), layer.part_labels("faces")
+    return Hand(side_name(sample, hand), sample["verts_cam"][hand], faces, sample["joints_cam"][hand], parts)
 
 
 def side_name(sample, hand):

@@ -8,6 +8,12 @@ from handlib.viewer import figures, palette
 
 MOST = 50_000  # samples whose arrays are looked at; a larger pack is sampled evenly, and the figure says so
 BY_HANDS = {"right": palette.SIDE["right"], "left": palette.SIDE["left"], "interacting": palette.INK}
+COUNTED = ("capture", "sequence", "subject", "object", "camera")  # columns of an index, of which the table counts
+
+
+def kinds(pack):
+    """The index column that tells frames apart: what is done with an object where that is known, else which hands."""
+    return "intent" if "intent" in pack.index else "hands"
 
 
 def facts(pack, most=MOST):
@@ -32,41 +38,54 @@ def facts(pack, most=MOST):
 
 
 def summary(pack):
-    """A row per kind of hands -> DataFrame: how many frames, cameras, captures; medians of ``facts``."""
-    groups = facts(pack).groupby("hands", sort=False)
+    """A row per kind of frame (`kinds`) -> DataFrame: how many frames, captures, cameras, …; medians of ``facts``."""
+    name = kinds(pack)
+    groups = facts(pack).groupby(name, sort=False)
+    counted = {f"{column}s": groups[column].nunique() for column in COUNTED if column in pack.index}
     return pd.DataFrame(
         {
-            "frames": pack.index["hands"].value_counts(),
-            "captures": groups["capture"].nunique(),
-            "cameras": groups["camera"].nunique(),
+            "frames": pack.index[name].value_counts(),
+            **counted,
             "joints_annotated": groups["annotated"].mean(),
             "mano_fits": groups["fitted"].mean(),
             "distance_m": groups["distance_m"].median(),
             "box_px": groups["box_px"].median(),
         }
-    ).rename_axis("hands")
+    ).rename_axis(name)
 
 
 def figure(pack):
-    """Hands per kind, the commonest cameras, how often each joint is annotated, distances: a matplotlib figure."""
-    table = facts(pack)
-    result, ((kinds, cameras), (joints, distances)) = figures.sheet(9, 5.4, 2, 2)
-    counts = pack.index["hands"].value_counts()
-    kinds.bar(counts.index, counts, color=[BY_HANDS[name] for name in counts.index])
-    figures.tidy(kinds, "frames by hands")
-    common = pack.index["camera"].value_counts().head(12)
-    cameras.bar(common.index.astype(str), common, color=palette.FAINT)
-    cameras.tick_params("x", rotation=60)
-    figures.tidy(cameras, f"the commonest of {pack.index['camera'].nunique()} cameras")
-    _joints(joints, pack, len(table))
-    groups = {name: group["distance_m"].dropna() for name, group in table.groupby("hands", sort=False)}
-    colours = [BY_HANDS[name] for name in groups]
-    distances.hist(list(groups.values()), bins=24, stacked=True, color=colours, label=list(groups))
-    distances.legend(fontsize=7, frameon=False)
-    figures.tidy(distances, "distance of the nearest wrist", "m", "frames")
+    """Frames of each kind, the commonest objects or cameras, joints annotated or sizes, distances: matplotlib."""
+    name, table = kinds(pack), facts(pack)
+    result, ((bars, common), (third, distances)) = figures.sheet(9, 5.4, 2, 2)
+    counts = pack.index[name].value_counts()
+    colours = BY_HANDS if name == "hands" else dict(zip(counts.index, palette.CYCLE, strict=False))
+    bars.bar(counts.index, counts, color=[colours.get(kind, palette.FAINT) for kind in counts.index])
+    figures.tidy(bars, f"frames by {name}")
+    _commonest(common, pack.index["object" if "object" in pack.index else "camera"])
+    if table["annotated"].min() < 1:
+        _joints(third, pack, len(table))
+    else:
+        _by_kind(third, table, name, "box_px", colours, "longer side of the hand's box", "px")
+    _by_kind(distances, table, name, "distance_m", colours, "distance of the nearest wrist", "m")
     if len(table) < len(pack):
         result.suptitle(f"arrays of every {len(pack) // len(table)}th of {len(pack)} samples", fontsize=8)
     return result
+
+
+def _commonest(axes, column, most=12):
+    common = column.value_counts().head(most)
+    axes.bar(common.index.astype(str), common, color=palette.FAINT)
+    axes.tick_params("x", rotation=60)
+    figures.tidy(axes, f"the commonest of {column.nunique()} {column.name}s")
+
+
+def _by_kind(axes, table, name, column, colours, title, unit):
+    groups = {kind: group[column].dropna() for kind, group in table.groupby(name, sort=False)}
+    colours = [colours.get(kind, palette.FAINT) for kind in groups]
+    axes.hist(list(groups.values()), bins=24, stacked=True, color=colours, label=list(groups))
+    axes.legend(fontsize=7, frameon=False)
+    figures.tidy(axes, title, unit, "frames")
 
 
 def _joints(axes, pack, most):

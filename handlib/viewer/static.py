@@ -66,7 +66,7 @@ def contact_sheet(pack, frames, layers, state=None, columns=4, tile=2.8):
     """Frames of a pack as the browser shows them, side by side. state: what is drawn (its frame is not used)."""
     state = state or browser.State()
     samples = [browser.read(pack, layers, int(number)) for number in frames]
-    names = [f"{number}: {pack.index['hands'].iloc[int(number)]}" for number in frames]
+    names = [f"{number}: {browser.kind(sample)}" for number, sample in zip(frames, samples, strict=True)]
     posed = [browser.hands(sample, layers) if state.mesh else {} for sample in samples]
 
     def decorate(axes, place):
