@@ -10,7 +10,7 @@ from tolerances import assert_close
 from handlib import bodies, geometry, networks
 from handlib.files import InputError
 from handlib.networks import i2l_meshnet, iknet, integral_pose, rle
-from handlib.networks.blocks import lixels, meshes
+from handlib.networks.blocks import heads, lixels, meshes
 from handlib.networks.blocks.flow import RealNVP
 from handlib.networks.blocks.norms import BatchNorm, folded
 from handlib.networks.blocks.resnet import ResNet
@@ -307,3 +307,36 @@ def test_folded_batch_norms_change_nothing_but_rounding(name):
     kinds = {type(module) for part in parts for module in part.modules()}
     assert not any(issubclass(kind, torch.nn.modules.batchnorm._BatchNorm) for kind in kinds)
     assert float((plain - other).abs().max()) < 1e-4
+
+
+def test_batch_norms_join_their_convolutions_and_notice_new_weights():
+    torch.manual_seed(0)
+    convolution, norm = torch.nn.Conv2d(3, 4, 3, 2, padding=1, bias=False), BatchNorm(4).eval()
+    x = torch.rand(2, 3, 8, 8)
+
+    def both():
+        with torch.no_grad():
+            return norm.after(convolution, x), norm(convolution(x))
+
+    assert_close(*both())
+    for change in (convolution.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        with torch.no_grad():
+            change += 0.5
+        assert_close(*both())
+    convolution.load_state_dict({"weight": torch.randn(4, 3, 3, 3)}, assign=True)
+    assert_close(*both())
+    convolution.weight.data = 2 * convolution.weight.data
+    assert_close(*both())
+    norm.weight.data.mul_(3)  # not counted by torch
+    norm.eval()
+    assert_close(*both())
+    norm.train()
+    assert_close(norm.after(convolution, x).mean((0, 2, 3)), norm.bias)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_narrowing_transposed_convolution_is_the_same_by_one_product(bias):
+    torch.manual_seed(0)
+    layer, x = heads.Enlarge(16, 4, 4, 2, padding=1, bias=bias), torch.rand(2, 16, 5, 7)
+    with torch.no_grad():
+        assert_close(layer(x), torch.nn.ConvTranspose2d.forward(layer, x))

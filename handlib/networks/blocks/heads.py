@@ -12,9 +12,31 @@ def enlarging(inputs, times, width=256):
     """Transposed convolution, batch norm and ReLU, ``times`` over: (B, inputs, h, w) -> (B, width, 2^times h, ...)."""
     layers = []
     for channels in (inputs, *[width] * (times - 1)):
-        layers += [nn.ConvTranspose2d(channels, width, 4, 2, padding=1, bias=False), nn.BatchNorm2d(width)]
-        layers.append(nn.ReLU(inplace=True))
+        layers += [Enlarge(channels, width, 4, 2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+class Enlarge(nn.ConvTranspose2d):
+    """A transposed convolution that is quicker where it narrows much: one product, and its patches added up.
+
+    So only on a CPU, where nothing is learnt, and from four times as many channels as to: 2048 to 256 takes 0.4 times
+    as long, 256 to 256 would take longer.
+    """
+
+    def forward(self, x):
+        narrows = self.in_channels >= 4 * self.out_channels
+        wide = x.dtype == self.weight.dtype and x.dtype in (torch.float32, torch.float64)
+        if not (narrows and wide) or x.device.type != "cpu" or torch.is_grad_enabled():
+            return super().forward(x)
+        h, w = x.shape[2:]
+        patches = x.permute(0, 2, 3, 1).reshape(len(x), h * w, -1) @ self.weight.flatten(1)
+        size = [
+            (n - 1) * s - 2 * p + k
+            for n, s, p, k in zip((h, w), self.stride, self.padding, self.kernel_size, strict=True)
+        ]
+        y = nn.functional.fold(patches.mT, size, self.kernel_size, padding=self.padding, stride=self.stride)
+        y = y if self.bias is None else y + self.bias[:, None, None]
+        return y.contiguous(memory_format=torch.channels_last)
 
 
 def initialise(module):

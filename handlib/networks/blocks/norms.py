@@ -1,8 +1,10 @@
-"""Batch norm that can be frozen, and a network whose batch norms are folded away."""
+"""Batch norm that can be frozen and that joins the convolution before it; and a copy of a network where all have."""
 
 import copy
 
+import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils import fusion
 
 
@@ -15,6 +17,7 @@ class BatchNorm(nn.BatchNorm2d):
     def __init__(self, features, counted=True):
         super().__init__(features)
         self.frozen = False
+        self._kept = None
         if not counted:
             self.num_batches_tracked = None
 
@@ -27,7 +30,29 @@ class BatchNorm(nn.BatchNorm2d):
         return self.train(self.training)
 
     def train(self, mode=True):
+        self._kept = None
         return super().train(mode and not self.frozen)
+
+    def after(self, convolution, x):
+        """``self(convolution(x))``; where nothing is learnt, by one convolution, equal but for rounding.
+
+        Its weights are kept until one of the tensors that they come from changes, or ``train`` or ``eval`` is called
+        (do so after writing to a parameter's ``data``, which torch does not count as a change).
+        """
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self(convolution(x))
+        parts = convolution.weight, self.weight, self.bias, self.running_mean, self.running_var
+        if convolution.bias is not None or any(part.is_inference() for part in parts):
+            return self(convolution(x))
+        state = [(part.data_ptr(), part._version) for part in parts]
+        if (
+            self._kept is None
+            or self._kept[0] != state
+            or any(a is not b for a, b in zip(parts, self._kept[1], strict=True))
+        ):
+            self._kept = state, parts, *fusion.fuse_conv_bn_weights(parts[0], None, *parts[3:], self.eps, *parts[1:3])
+        weight, bias = self._kept[2:]
+        return F.conv2d(x, weight, bias, convolution.stride, convolution.padding)
 
 
 class UncountedBatchNorm(BatchNorm):
@@ -35,6 +60,11 @@ class UncountedBatchNorm(BatchNorm):
 
     def __init__(self, features):
         super().__init__(features, counted=False)
+
+
+def normed(convolution, norm, x):
+    """A convolution and its norm, of whatever kind."""
+    return norm.after(convolution, x) if isinstance(norm, BatchNorm) else norm(convolution(x))
 
 
 def folded(net):

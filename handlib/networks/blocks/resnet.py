@@ -3,6 +3,8 @@
 from torch import nn
 from torch.nn import functional as F
 
+from handlib.networks.blocks.norms import normed
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut: (B, inputs, h, w) -> (B, width, h, w)."""
@@ -42,10 +44,10 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
 
     def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
+        y = F.relu(normed(self.conv1, self.bn1, x), inplace=True)
+        y = F.relu(normed(self.conv2, self.bn2, y), inplace=True)
+        y = normed(self.conv3, self.bn3, y)
+        y += x if self.downsample is None else normed(*self.downsample, x)
         return F.relu(y, inplace=True)
 
 
@@ -76,7 +78,7 @@ class ResNet(nn.Module):
 
     def stem(self, images):
         """(B, 3, h, w) -> (B, 64, h / 4, w / 4)."""
-        x = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        x = F.relu(normed(self.conv1, self.bn1, images), inplace=True)
         return F.max_pool2d(x, 3, 2, padding=1)
 
     def layers(self, x):

@@ -1,0 +1,124 @@
+"""OakInk's networks: forward passes against a plain ResNet-50 of 256x256 in the same process, and what faster ways of
+running them cost in accuracy (`variants`).
+"""
+
+import copy
+import time
+
+import torch
+
+from handlib import networks
+from handlib.benchmarks import Row, interleaved
+from handlib.benchmarks.networks import BAR, SIZE, Yardstick
+from handlib.networks.blocks.norms import folded
+from handlib.verify import oakink_cases, reference
+
+BATCH = 8
+PUBLISHED = {"integral_pose": 0.91, "rle": 0.77, "i2l_meshnet": 3.9}  # times the yardstick at this batch, steady
+SHARP = {
+    "integral_pose": "IntegralPose/eval_sharp",
+    "rle": "RegressFlow3D/eval_wide",
+    "i2l_meshnet": "I2L_MeshNet/eval_sharp",
+}
+
+
+def bench_forward():
+    """Forward passes in eval mode without gradients, float32, eager."""
+    yardstick, pictures = Yardstick().eval(), torch.rand(BATCH, 3, SIZE, SIZE)
+    for name, published in PUBLISHED.items():
+        net = networks.create(name).eval()
+        images = torch.rand(BATCH, 3, *net.input.size)
+        with torch.inference_mode():
+            seconds, unit = interleaved([lambda: net(images), lambda: yardstick(pictures)])  # noqa: B023 - run here
+        reference_name = f"ResNet-50 forward, batch {BATCH}"
+        yield Row(f"{name} forward, batch {BATCH}", seconds, reference_name, unit, published, BAR * published)
+
+
+def variants(name, batch=BATCH, device="cpu", repeats=5):
+    """Ways of running a network -> rows of (way, images/s, largest deviation of the joints in mm, of the mesh in mm).
+
+    Deviations are from float32, eager, default memory layout, in the camera's frame; weights are the reference's
+    stand-ins with outputs spread over the crop, half a metre away. A way that this machine cannot run says why.
+    """
+    net, images = _sharp(name, batch, device)
+    plain = _contiguous(net)
+    ways = {
+        "plain float32": lambda: plain,
+        "channels-last": lambda: copy.deepcopy(net).to(memory_format=torch.channels_last),
+        "folded batch norm": lambda: _contiguous(folded(net)),
+        "channels-last, folded": lambda: folded(net).to(memory_format=torch.channels_last),
+        "compile": lambda: torch.compile(_contiguous(net)),
+        "compile, channels-last, folded": lambda: torch.compile(folded(net).to(memory_format=torch.channels_last)),
+        "bfloat16": lambda: _Autocast(folded(net).to(memory_format=torch.channels_last), torch.bfloat16),
+    }
+    with torch.inference_mode():
+        expected = _placed(net, plain(images))
+        for way, make in ways.items():
+            try:
+                run = make()
+                off = _placed(net, run(images))
+            except Exception as error:  # no compiler on this machine, for one
+                yield way, f"not here: {str(error).strip().splitlines()[0][:80]}", None, None
+                continue
+            seconds = _median(lambda: run(images), repeats, device)  # noqa: B023 - run here
+            far = {key: float((off[key] - expected[key]).norm(dim=-1).max()) * 1000 for key in expected}
+            yield way, batch / seconds, far["joints_cam"], far.get("verts_cam")
+
+
+def print_variants(names=tuple(PUBLISHED), batch=BATCH, device="cpu"):
+    """The table of `variants`, for each network."""
+    for name in names:
+        print(f"\n{name}, batch {batch}, {device}\n{'':32s} {'images/s':>9s} {'joints, mm':>11s} {'mesh, mm':>9s}")
+        for way, speed, joints, verts in variants(name, batch, device):
+            if isinstance(speed, str):
+                print(f"{way:32s} {speed}")
+                continue
+            print(f"{way:32s} {speed:9.1f} {joints:11.2g} {'' if verts is None else f'{verts:9.2g}'}", flush=True)
+
+
+def _sharp(name, batch, device):
+    case = reference.shipped("oakink").json("networks.json")[SHARP[name]]
+    net = oakink_cases.network(reference.shipped("oakink"), case["model"], case["weight_scales"])
+    drawn = [batch, *case["input"]["drawn_shape"][1:]]
+    return net.to(device), oakink_cases.picture(case["input"] | {"drawn_shape": drawn}).to(device)
+
+
+def _contiguous(net):
+    """A copy that leaves pictures in the default memory layout, which networks otherwise make channels-last."""
+    net = copy.deepcopy(net)
+    net.prepared = lambda images: images
+    return net
+
+
+class _Autocast:
+    def __init__(self, net, dtype):
+        self.net, self.dtype = net, dtype
+
+    def __call__(self, images):
+        with torch.autocast(images.device.type, self.dtype):
+            return self.net(images)
+
+
+def _placed(net, out):
+    """In metres: a crop of a hand half a metre away that covers about 0.2 m."""
+    joints = out["joints_uvd"]
+    size = net.input.size[0]
+    K = torch.tensor([[2.5 * size, 0, size / 2], [0, 2.5 * size, size / 2], [0, 0, 1]], device=joints.device)
+    return {
+        k: v.float()
+        for k, v in net.place(out, K.expand(len(joints), 3, 3), joints.new_full((len(joints), 1), 0.5)).items()
+    }
+
+
+def _median(function, repeats, device):
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        function()
+        if device != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - start)
+    return sorted(times[1:])[repeats // 2]
+
+
+BENCHES = [bench_forward]
