@@ -38,6 +38,7 @@ def integral(ref):
         yield from case.row("uvd", out["joints_uvd"], UVD)
         yield from case.row("uvd_confi", out["confidence"], STAGE, relative=True)
         yield from _placed(case, net, out)
+        yield from _inference(case, net, {"uvd": ("joints_uvd", 1, UVD)})
         terms = net.loss(out, targets)
         for name, ours in {"uvd_loss": "uvd", "final_loss": "total"}.items():
             yield case.loss(name, terms[ours], case.facts["loss"][name], LOSS)
@@ -60,6 +61,7 @@ def regression(ref):
             yield from case.row(f"{prefix}log_phi", log_phi, LOG_PHI)
             yield from case.row(f"{prefix}bar_mu", error, STAGE, relative=True)
         yield from _placed(case, net, out, "test/")
+        yield from _inference(case, net, {"test/pred_uvd": ("joints_uvd", 1, UVD)})
         terms = net.loss(out, targets)
         ours = {"Q_log_prob": "q_log_prob", "rle_loss": "rle", "loss": "total", "final_loss": "total"}
         for name, expected in case.facts["loss"].items():
@@ -67,6 +69,18 @@ def regression(ref):
         wanted = {"train/dloss_dpred_uvd": out["joints_uvd_unshifted"], "train/dloss_dpred_sigma": out["sigma"]}
         yield from _gradients(case, net, terms["total"], wanted)
         yield from _buffers(case, net, STAGE)
+
+
+def _inference(case, net, names):
+    """The answers again as they are made where nothing is learnt, by other arithmetic: {array's name: (ours, ...)}."""
+    if case.training:
+        return
+    with torch.inference_mode():
+        out = net(picture(case.facts["input"]))
+    for name, (ours, scale, tolerance) in names.items():
+        value = out[ours] * scale
+        for row in case.row(name, value[:, ::6] if value.shape[1] > 100 else value, tolerance):
+            yield Row(row.case, f"{name}, inference", row.deviation, row.tolerance)
 
 
 def _uvd_targets(case):
@@ -141,6 +155,8 @@ def lixel(ref):
             yield from case.row(f"{name}(full)", out[name], allow["stage"], relative=True)
         yield from _volumes(case, out["gaussian_heatmap_bjdhw"], allow["stage"])
         yield from _meshes(case, net, out, allow)
+        wanted = {"mesh_coord_img": "verts_uvd", "joint_coord_img": "joints_uvd"}
+        yield from _inference(case, net, {k: (v, lixels.CELLS, allow["voxel"]) for k, v in wanted.items()})
         yield from _i2l_losses(case, net, out, allow)
         yield from _buffers(case, net, allow["stage"])
 
