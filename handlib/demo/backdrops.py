@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 KINDS = ("studio", "paper", "room")
+_GLOW = 90  # px; a lamp's light reaches no further
 _COARSE = 4  # what is out of focus is drawn at this fraction of the picture's size
 
 
@@ -77,19 +78,21 @@ def _studio(size, colours, rng):
             cx = width / 2 + np.cos(turn) * u - np.sin(turn) * v
             cy = height / 2 + np.sin(turn) * u + np.cos(turn) * v
             if -20 < cx < width + 20 and -20 < cy < height + 20:
-                lamps += _lamp(size, cx, cy, rng)
+                _add_lamp(lamps, cx, cy, rng)
     return wall + lamps
 
 
-def _lamp(size, cx, cy, rng):
-    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+def _add_lamp(picture, cx, cy, rng):
+    low = np.maximum(np.array([cy, cx]).astype(int) - _GLOW, 0)
+    picture = picture[low[0] : int(cy) + _GLOW, low[1] : int(cx) + _GLOW]
+    y, x = np.mgrid[low[0] : low[0] + picture.shape[0], low[1] : low[1] + picture.shape[1]].astype(np.float32)
     dx, dy = x - cx, y - cy
     distance = np.hypot(dx, dy)
     angle = np.arctan2(dy, dx)
     rays = np.abs(np.cos(angle * 4 + rng.uniform(0, 3))) ** 40 * np.exp(-distance / 5) * 0.4
     glow = np.clip(5.0 - distance, 0, 1) * 2 + np.exp(-distance / 4) * 0.35 + rays
     tint = np.array([1.0, 0.93, 0.82], np.float32) + rng.uniform(-0.06, 0.06, 3).astype(np.float32)
-    return (rng.uniform(0.35, 0.9) * glow)[..., None] * tint
+    picture += (rng.uniform(0.35, 0.9) * glow)[..., None] * tint
 
 
 def _room(size, colours, rng):

@@ -49,3 +49,9 @@ def apart(right, left, direction, faces):
         middle = (low + high) / 2
         low, high = (middle, high) if touch(middle) else (low, middle)
     return high
+
+
+def overlap(one, other, faces):
+    """Whether two hands of the same side, (V, 3) each, reach a millimetre or more into each other."""
+    first, second = _Solid(one, faces), _Solid(other, faces)
+    return bool(first.holds(second.surface).any() or second.holds(first.surface).any())

@@ -10,14 +10,16 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+import roma
 import torch
-from scipy.spatial.transform import Rotation
 
 from handlib import render
 from handlib.demo import objects, solids
 
 FINGERS = ("index", "middle", "little", "ring", "thumb")  # MANO's order
-_STEPS, _RATE = 160, 0.02
+_STEPS, _RATE = 120, 0.025
+_TRIES, _TOO_DEEP = 3, 0.0018  # m
+_THIN = 0.033  # m; things no thicker than this
 _DEPTH = 0.0006  # m by which flesh gives way where it touches
 
 
@@ -53,21 +55,23 @@ class Grip:
         return turn, np.array(self.at) - turn @ np.array(self.anchor)
 
 
-_WRAP = {"grasp_bottle": 1.0}
+_WRAP, _GRASP = {"grasp_bottle": 1.0}, {"half_fist": 0.6, "grasp_bottle": 0.4}
+_HEIGHTS = {"hammer": -0.07, "hammer_low": -0.085, "hammer_top": 0.03}
 GRIPS = {
     "bottle": Grip("bottle", _WRAP, (0.15, 0.1, 1), (0, 1, 0), (0.012, -0.052, 0), (0, 0, -0.02), bent=0.7),
     "bottle_low": Grip("bottle", _WRAP, (0.15, 0.1, 1), (0, 1, 0), (0.012, -0.052, 0), (0, 0, -0.055), bent=0.7),
     "bottle_top": Grip("bottle", _WRAP, (0.15, 0.1, 1), (0, 1, 0), (0.012, -0.046, 0), (0, 0, 0.06), bent=0.7),
     "mug": Grip("mug", _WRAP, (0.12, 0.1, 1), (0.75, -0.65, 0), (0.012, -0.062, 0), spin=False, bent=0.5),
     "can": Grip("can", _WRAP, (0.15, 0.1, 1), (0, 1, 0), (0.012, -0.05, 0), bent=0.7),
-    "box": Grip("box", {"grasp_bottle": 0.6, "grasp_ball": 0.4}, (0.1, 0, 1), (1, 0, 0), (-0.01, -0.068, 0.01), spin=False, bent=0.6),
+    "box": Grip("box", {"grasp_bottle": 0.6, "grasp_ball": 0.4}, (0.1, 0, 1), (1, 0, 0), (-0.01, -0.068, 0.01),
+                spin=False, bent=0.6),
     "ball": Grip("ball", {"grasp_ball": 1.0}, (0.2, 0.9, 0.4), (1, 0, 0), (-0.005, -0.06, 0.012), up=None),
     "pen": Grip("pen", {"hold_pen": 1.0}, (0.6, 0.5, 0.4), (1, 0, 0), (-0.02, -0.06, 0.045), (0, 0, -0.045),
                 pads=("thumb", "index", "middle"), palm=False, up=(0.3, -0.8, 0.4)),
-    "screwdriver": Grip("screwdriver", {"half_fist": 0.6, "grasp_bottle": 0.4}, (0.35, 0, -1), (0, 1, 0), (0.0, -0.032, 0),
+    "screwdriver": Grip("screwdriver", _GRASP, (0.35, 0, -1), (0, 1, 0), (0.0, -0.032, 0),
                         (0, 0, 0.06), up=(0.1, -0.2, 1.0)),
-    "hammer": Grip("hammer", {"half_fist": 0.6, "grasp_bottle": 0.4}, (-0.3, 0, 1), (0, 1, 0), (0.0, -0.032, 0),
-                   (0, 0, -0.07), up=(0.2, -1.0, -0.4), spin=False),
+    **{name: Grip("hammer", _GRASP, (-0.3, 0, 1), (0, 1, 0), (0.0, -0.032, 0), (0, 0, height), up=(0.2, -1.0, -0.4),
+                  spin=name == "hammer_low") for name, height in _HEIGHTS.items()},
     "bowl": Grip("bowl", {"relaxed": 0.6, "grasp_ball": 0.4}, (0, -1, 0), (1, 0, 0), (-0.02, -0.06, 0.005)),
 }  # fmt: skip
 
@@ -95,10 +99,13 @@ class Closing:
             rest = layer(pose=np.zeros(48), mean_added=True)
         verts, self._joints = rest["verts"].numpy(), rest["joints"].numpy()
         self._faces = layer.faces.numpy()
-        self._pads = _pads(verts, self._faces, layer.weights.numpy(), self._joints)
-        # Faces that can come near a thing; their middles count too, for things thinner than a face.
-        inner = (render.vertex_normals(verts, self._faces)[:, 1] < 0.6) & (verts[:, 0] < 0.09)
-        self._near = torch.tensor(self._faces[inner[self._faces].all(1)])
+        # What can come near a thing: all of the fingers, not the back of the hand and the wrist. For a thing thinner
+        # than a face, the middles of faces count too.
+        weights = layer.weights.numpy()
+        inner = (weights.argmax(1) > 0) | (render.vertex_normals(verts, self._faces)[:, 1] < 0.6) & (verts[:, 0] < 0.09)
+        self._inner, self._near = np.flatnonzero(inner), self._faces[inner[self._faces].all(1)]
+        pads = _pads(verts, self._faces, weights, self._joints)
+        self._pads = {name: np.flatnonzero(np.isin(self._inner, own)) for name, own in pads.items()}
         fist = poses["fist"].reshape(15, 3)
         self._hinge = torch.tensor(fist / np.linalg.norm(fist, axis=1, keepdims=True))
         # Left, right and twist are held tight; the hinge is free within its limits. The thumb goes where it likes.
@@ -107,7 +114,20 @@ class Closing:
         self._stiff = torch.tensor(stiff)[:, None]
 
     def settle(self, grips, shapes):
-        """Grasp of every Grip, with a hand of shape (10,) each, all at once."""
+        """Grasp of every Grip, with a hand of shape (10,) each, all at once.
+
+        A hand that ends inside its object (a finger began on the wrong side) begins again with straighter fingers.
+        """
+        found = self._settled(grips, shapes)
+        for _ in range(_TRIES):
+            bad = [number for number, grasp in enumerate(found) if grasp.depth > _TOO_DEEP]
+            straighter = [dataclasses.replace(found[n].grip, bent=0.7 * found[n].grip.bent) for n in bad]
+            again = self._settled(straighter, [shapes[n] for n in bad]) if bad else []
+            for number, grasp in zip(bad, again, strict=True):
+                found[number] = min(found[number]._replace(grip=grasp.grip), grasp, key=lambda one: one.depth)
+        return found
+
+    def _settled(self, grips, shapes):
         starts = np.stack([self._start(grip) for grip in grips])
         placed = [grip.placed for grip in grips]
         turns, shifts = (torch.tensor(np.stack(part)) for part in zip(*placed, strict=True))
@@ -120,12 +140,12 @@ class Closing:
             for group in solver.param_groups:
                 group["lr"] = _RATE * (1 - 0.95 * step / _STEPS)
             solver.zero_grad()
-            distances, joints = self._distances(grips, first + change, motion * scale, turns, shifts, shapes)
-            loss = self._loss(grips, distances, change, first, motion, joints, step / _STEPS)
+            near = self._distances(grips, first + change, motion * scale, turns, shifts, shapes)
+            loss = self._contact(grips, *near, step / _STEPS) + self._habit(change, first, motion)
             loss.sum().backward()
             solver.step()
         with torch.no_grad():
-            distances, _ = self._distances(grips, first + change, motion * scale, turns, shifts, shapes)
+            distances, _, _ = self._distances(grips, first + change, motion * scale, turns, shifts, shapes)
             turn = _rotation(motion[:, :3] * scale[:3]) @ turns
             shift = shifts + motion[:, 3:] * scale[3:]
             values = zip(grips, (first + change).view(-1, 45).numpy(), turn.numpy(), shift.numpy(), distances.numpy(),
@@ -140,44 +160,50 @@ class Closing:
         return np.concatenate([grip.bent * pose[:36], pose[36:]])
 
     def _distances(self, grips, pose, motion, turns, shifts, shapes):
-        """Signed distances (B, P) m of each hand's points to its object, and the joints (B, 16, 3)."""
-        out = self._layer(
-            pose=torch.cat([torch.zeros_like(pose[:, 0]), pose.flatten(1)], 1), mean_added=True, shape=shapes
-        )
-        verts = out["verts"]
-        points = torch.cat([verts, verts[:, self._near].mean(2)], 1)
+        """Signed distances (B, P) m of each hand's inner vertices to its object, how much of the hand is inside it
+        (B,) mm2, and the joints (B, 16, 3).
+        """
+        wrist = torch.zeros_like(pose[:, 0])
+        out = self._layer(pose=torch.cat([wrist, pose.flatten(1)], 1), mean_added=True, shape=shapes)
         turn = _rotation(motion[:, :3]) @ turns
-        local = (points - (shifts + motion[:, 3:])[:, None]) @ turn  # x turn = turn.T x
-        rows = []
+        local = (out["verts"] - (shifts + motion[:, 3:])[:, None]) @ turn  # x turn = turn.T x
         names = [grip.thing for grip in grips]
+        distances, through = [None] * len(grips), [None] * len(grips)
         for name in dict.fromkeys(names):
             which = [number for number, other in enumerate(names) if other == name]
-            own = solids.distance(objects.make(name).filled, local[which])
-            rows += zip(which, own, strict=True)
-        return torch.stack([own for _, own in sorted(rows, key=lambda row: row[0])]), out["joints"]
+            made, own = objects.make(name), local[which]
+            points = own[:, self._inner]
+            if np.ptp(made.verts, 0).min() < _THIN:
+                points = torch.cat([points, own[:, self._near].mean(2)], 1)
+            found = solids.distance(made.filled, points)
+            inside = ((1000 * (found + _DEPTH)).clamp(max=0) ** 2).sum(1)
+            for number, row, much in zip(which, found, inside, strict=True):
+                distances[number], through[number] = row[: len(self._inner)], much
+        return torch.stack(distances), torch.stack(through), out["joints"]
 
-    def _loss(self, grips, distances, change, first, motion, joints, t):
-        """What is to become small, (B,): in mm2 and the like."""
+    def _contact(self, grips, distances, through, joints, t):
+        """What is to become small, (B,) mm2: the pads' gaps, what is inside (above all near the end, t 1), crowding."""
         mm = 1000 * (distances + _DEPTH)
-        through = (mm.clamp(max=0) ** 2).sum(1)
         total = (0.3 + 6 * t) * through
         for finger, name in enumerate(FINGERS):
             wanted = torch.tensor([float(name in grip.pads) for grip in grips])
             for part, weight in ((2, 1.0), (1, 0.5), (0, 0.2)):
-                near = _softmin(mm[:, self._pads[finger, part]])
-                total = total + wanted * weight * _bounded(near)
+                if len(self._pads[finger, part]):
+                    total = total + wanted * weight * _bounded(_softmin(mm[:, self._pads[finger, part]]))
         palm = torch.tensor([float(grip.palm) for grip in grips])
-        total = total + palm * 0.5 * _bounded(_softmin(mm[:, self._pads["palm"]]))
+        return total + palm * 0.5 * _bounded(_softmin(mm[:, self._pads["palm"]])) + self._crowding(joints)
+
+    def _habit(self, change, first, motion):
+        """How far the pose is from one that hands take, and from the one it began with (B,)."""
         along = (change * self._hinge).sum(-1, keepdim=True)
         side = change - along * self._hinge
         bend = ((first + change) * self._hinge).sum(-1)[:, :12]
-        total = total + 0.5 * ((side / self._stiff) ** 2).sum((1, 2)) + 0.5 * ((along / 0.6) ** 2).sum((1, 2))
+        total = 0.5 * ((side / self._stiff) ** 2).sum((1, 2)) + 0.5 * ((along / 0.6) ** 2).sum((1, 2))
         total = total + 40 * ((bend - 1.5).clamp(min=0) ** 2 + (0.0 - bend).clamp(min=0) ** 2).sum(1)
         # Neighbouring fingers close alike, and a finger's end bends about two thirds as much as its middle.
         ends = bend.view(-1, 4, 3)
         total = total + 6 * ((ends[..., 2] - 0.6 * ends[..., 1]) ** 2).sum(1)
-        total = total + 4 * (motion**2).sum(1)
-        return total + self._crowding(joints)
+        return total + 4 * (motion**2).sum(1)
 
     def _crowding(self, joints):
         """The thumb's last two bones keep off the fingers' (mm2)."""
@@ -195,8 +221,6 @@ class Closing:
 
 def _rotation(vectors):
     """(B, 3) rotation vectors, small -> (B, 3, 3)."""
-    import roma
-
     return roma.rotvec_to_rotmat(vectors)
 
 

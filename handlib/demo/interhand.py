@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib import __version__, fields, geometry
-from handlib.bodies import free
-from handlib.demo import pool, scene
+from handlib import fields, geometry
+from handlib.demo import folders, pool, scene
 from handlib.demo.poses import CENTRE, SIDES, Hands, Moment, sequence
-from handlib.files import InputError, read_json, write_atomic, write_json, write_text
+from handlib.files import InputError, write_json, write_text
 
 VERSION = 2  # of the pictures; raise it when they change, so that data made before are made anew
 KINDS = ("interacting", "right", "interacting", "left")  # a capture's sequences, in turn
 CAMERAS, VIEWS, SEQUENCE = 4, 2, 2  # cameras of a capture, of which this many see a moment; moments of a sequence
-MANIFEST = "demo.json"
 _BOX_MARGIN = 1.2  # the official boxes are the valid joints' extent, this much larger
 _ROOTNET_BOX = 1.25
 _ROOTNET_ERROR = 12.0  # mm, of the estimated depth of a picture; each hand adds half of it
@@ -32,7 +30,6 @@ def make(root, frames=200, seed=0, processes=None, show_progress=True):
     that holds anything else.
     """
     settings = {
-        "made_by": "handlib.demo",
         "layout": "InterHand2.6M",
         "frames": frames,
         "seed": seed,
@@ -41,40 +38,28 @@ def make(root, frames=200, seed=0, processes=None, show_progress=True):
     if frames < 5 * len(KINDS):
         mend = f"ask for at least {5 * len(KINDS)}, so that every split has single and interacting hands"
         raise InputError("make_interhand", f"{frames} pictures are too few", mend, "frames")
-    root = Path(root)
-    if root.exists() and _there(root, settings):
-        return root
-    with write_atomic(root) as folder:
-        folder.mkdir()
-        hands, pictures, capture = Hands(), [], 0
-        for split, count in _shares(frames).items():
-            records = []
-            while len(records) < count:
-                records += _capture(hands, capture, seed)[: count - len(records)]
-                capture += 1
-            _annotate(folder, split, records, np.random.default_rng([seed, 1, capture]))
-            pictures += [(folder / "images" / split / record.file_name, record.shot) for record in records]
-        _common_files(folder, capture)
-        pool.render(hands.model, pictures, seed, processes, show_progress)
-        write_json(folder / MANIFEST, settings)
-    return root
+    with folders.made(root, settings) as folder:
+        if folder:
+            _fill(folder, frames, seed, processes, show_progress)
+    return Path(root)
+
+
+def _fill(folder, frames, seed, processes, show_progress):
+    hands, pictures, capture = Hands(), [], 0
+    for split, count in _shares(frames).items():
+        records = []
+        while len(records) < count:
+            records += _capture(hands, capture, seed)[: count - len(records)]
+            capture += 1
+        _annotate(folder, split, records, np.random.default_rng([seed, 1, capture]))
+        pictures += [(folder / "images" / split / record.file_name, record.shot) for record in records]
+    _common_files(folder, capture)
+    pool.render(hands.model, pictures, seed, processes, show_progress)
 
 
 def _shares(frames):
     """Pictures of each split."""
     return {"train": frames - 2 * (frames // 5), "val": frames // 5, "test": frames // 5}
-
-
-def _there(root, settings):
-    """Whether ``root`` holds what is asked for. InputError when it holds something that is not ours."""
-    if not (root / MANIFEST).exists():
-        if any(root.iterdir()):
-            raise InputError(root, "holds files that are not demo data", "choose another folder; it is not overwritten")
-        return False
-    found = read_json(root / MANIFEST)
-    if found.get("made_by") != settings["made_by"]:
-        raise InputError(root / MANIFEST, "was not written by handlib.demo", "choose another folder")
-    return found == settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +114,11 @@ def _camera(rng, portrait):
     azimuth, height, roll = rng.uniform(-1.0, 1.0), rng.uniform(0.02, 0.62), rng.normal(0, 0.06)
     focal = rng.uniform(1180, 1290)
     distance = rng.uniform(0.92, 1.18)
-    forward = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
-    right = np.cross([0, 1.0, 0], forward)
-    right /= np.linalg.norm(right)
-    rot = np.stack([right, np.cross(forward, right), forward])
-    rot = np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]) @ rot
+    rot = scene.towards(azimuth, height, roll)
     size = (512, 334) if portrait else (334, 512)
     centre = np.array(size[::-1]) / 2 + rng.normal(0, 6, 2)
     K = np.array([[focal, 0, centre[0]], [0, focal * rng.normal(1, 2e-4), centre[1]], [0, 0, 1]])
-    return scene.Camera(K, rot, CENTRE + rng.normal(0, 0.012, 3) - distance * forward, size)
+    return scene.Camera(K, rot, CENTRE + rng.normal(0, 0.012, 3) - distance * rot[2], size)
 
 
 # ------------------------------------------------------------------------------------------ annotations
@@ -236,5 +217,4 @@ def _common_files(folder, captures):
     write_text(folder / "annotations" / "skeleton.txt", "\n".join([head, *lines]) + "\n")
     lines = [f"{number} Capture{number} -" for number in range(captures)]
     write_text(folder / "annotations" / "subject.txt", "\n".join(["# subject id, directory, gender", *lines]) + "\n")
-    marker = {"model": "handlib free hand", "version": __version__, "source": free.SOURCE}
-    write_json(folder / "annotations" / "body_model.json", marker)
+    folders.write_marker(folder / "annotations")

@@ -1,4 +1,4 @@
-"""What a surface of a demo picture is made of: its colour, its small relief and its gloss at a point. Imports no torch."""
+"""What a surface of a demo picture is made of: its colour, small relief and gloss at a point. Imports no torch."""
 
 import dataclasses
 
@@ -52,7 +52,7 @@ class Solid:
     """Paint, ceramic, wood, metal: a base colour (3,) linear RGB, zones painted over it in turn.
 
     reflectance: at right angles; sharpness: the exponent of its highlights; roughness: of the relief; streaks: how
-    much the colour runs along z, like wood.
+    much the colour varies, like wood, and ``fibre`` in how many cells per metre along x, y and z.
     """
 
     colour: np.ndarray
@@ -61,13 +61,14 @@ class Solid:
     sharpness: float = 100.0
     roughness: float = 0.004
     streaks: float = 0.0
+    fibre: tuple = (420, 420, 14)
 
     def paint(self, detail, at_rest, finger):
         """Points in the object's frame, the first 3 of 7 columns; as ``Skin.paint``. Shine below 0: metal."""
         place = at_rest[:, :3]
         albedo = np.broadcast_to(self.colour.astype(np.float32), place.shape).copy()
         if self.streaks:
-            albedo *= 1 + self.streaks * _NOISE(place * np.array([420, 420, 14], np.float32))[:, :1]
+            albedo *= 1 + self.streaks * _NOISE(place * np.array(self.fibre, np.float32))[:, :1]
         shine = np.ones(len(place), np.float32)
         for zone in self.zones:
             inside = ((place >= zone.low) & (place < zone.high)).all(1)

@@ -166,7 +166,8 @@ def _between(low, high, colour, **more):
 
 def _bottle():
     profile = [(0, 0.004, 0), (0.026, 0.004, 0.004), (0.026, 0, 0.002), (0.031, 0, 0.005), (0.031, 0.165, 0.03),
-               (0.013, 0.2, 0.02), (0.013, 0.215, 0.001), (0.015, 0.215, 0.001), (0.015, 0.238, 0.002), (0, 0.238, 0)]  # fmt: skip
+               (0.013, 0.2, 0.02), (0.013, 0.215, 0.001), (0.015, 0.215, 0.001), (0.015, 0.238, 0.002),
+               (0, 0.238, 0)]  # fmt: skip
     zones = [_between(0.045, 0.135, (0.86, 0.84, 0.78), gloss=0.35), _between(0.062, 0.1, (0.75, 0.16, 0.1), gloss=0.4),
              _between(0.215, 1, (0.85, 0.85, 0.86))]  # fmt: skip
     return _object("bottle", [Lathe(_rounded(profile))], (0.04, 0.22, 0.12), zones, reflectance=0.05, sharpness=160)
@@ -192,12 +193,8 @@ def _can():
 
 def _box():
     half = np.array([0.026, 0.045, 0.08])
-    low, high = np.array([0.024, -0.032, -0.045]), np.array([1.0, 0.032, 0.05])
-    zones = [
-        Zone(low, high, np.array([0.85, 0.8, 0.66])),
-        Zone(low - 2, high * [-1, 1, 1], np.array([0.85, 0.8, 0.66])),
-    ]
-    zones[1] = dataclasses.replace(zones[1], low=np.array([-1.0, -0.032, -0.045]), high=np.array([-0.024, 0.032, 0.05]))
+    low, high, paper = np.array([0.024, -0.032, -0.045]), np.array([1.0, 0.032, 0.05]), np.array([0.85, 0.8, 0.66])
+    zones = [Zone(low, high, paper), Zone(np.array([-1.0, *low[1:]]), np.array([-0.024, *high[1:]]), paper)]
     zones += [_between(0.066, 1, (0.75, 0.55, 0.06)), _between(-1, -0.066, (0.75, 0.55, 0.06))]
     return _object("box", [Block(half, 0.0015, np.zeros(3))], (0.07, 0.2, 0.42), zones, reflectance=0.03, sharpness=40)
 
@@ -219,7 +216,8 @@ def _pen():
 
 def _screwdriver():
     profile = [(0, 0, 0), (0.0022, 0, 0.0005), (0.003, 0.008, 0.002), (0.003, 0.105, 0.001), (0.0085, 0.108, 0.003),
-               (0.0105, 0.128, 0.01), (0.0145, 0.15, 0.02), (0.014, 0.195, 0.01), (0.0115, 0.211, 0.006), (0, 0.214, 0)]  # fmt: skip
+               (0.0105, 0.128, 0.01), (0.0145, 0.15, 0.02), (0.014, 0.195, 0.01), (0.0115, 0.211, 0.006),
+               (0, 0.214, 0)]  # fmt: skip
     zones = [_between(-1, 0.1065, (0.62, 0.62, 0.64), metal=True), _between(0.1065, 0.124, (0.03, 0.03, 0.035))]
     zones += [_between(0.19, 1, (0.03, 0.03, 0.035))]
     return _object("screwdriver", [Lathe(_rounded(profile))], (0.8, 0.4, 0.02), zones, reflectance=0.06, sharpness=90)
@@ -227,7 +225,8 @@ def _screwdriver():
 
 def _bowl():
     profile = [(0, 0.004, 0), (0.024, 0.004, 0.003), (0.025, 0, 0.001), (0.03, 0, 0.004), (0.054, 0.02, 0.02),
-               (0.065, 0.052, 0.0015), (0.0615, 0.052, 0.0015), (0.05, 0.023, 0.02), (0.024, 0.008, 0.01), (0, 0.008, 0)]  # fmt: skip
+               (0.065, 0.052, 0.0015), (0.0615, 0.052, 0.0015), (0.05, 0.023, 0.02), (0.024, 0.008, 0.01),
+               (0, 0.008, 0)]  # fmt: skip
     zones = [_between(0.046, 1, (0.08, 0.3, 0.38))]
     return _object("bowl", [Lathe(_rounded(profile, 6))], (0.72, 0.7, 0.6), zones, sharpness=220)
 
@@ -235,7 +234,8 @@ def _bowl():
 def _hammer():
     handle = [(0, 0, 0), (0.0125, 0, 0.004), (0.014, 0.02, 0.02), (0.0125, 0.07, 0.03), (0.013, 0.1, 0.03),
               (0.0095, 0.15, 0.03), (0.009, 0.26, 0.002), (0, 0.262, 0)]  # fmt: skip
-    head = [Block(np.array([0.045, 0.0125, 0.0125]), 0.003, np.array([0, 0, 0.243]))]
+    # As long on either side: whoever turns it about z turns it about its handle.
+    head = [Block(np.array([0.048, 0.0125, 0.0125]), 0.003, np.array([-0.003, 0, 0.243]))]
     head += [Block(np.array([0.006, 0.0155, 0.0155]), 0.002, np.array([0.045, 0, 0.243]))]
     zones = [_between(0.2265, 0.2595, (0.32, 0.32, 0.34), metal=True)]
     return _object(
@@ -258,3 +258,16 @@ NAMES = tuple(_MAKERS)
 def make(name):
     """The object of that name, one of ``NAMES``."""
     return _MAKERS[name]()
+
+
+_TABLES = (((0.45, 0.27, 0.13), 0.16), ((0.2, 0.1, 0.05), 0.2), ((0.75, 0.73, 0.7), 0.0), ((0.1, 0.11, 0.12), 0.0))
+
+
+def table(kind):
+    """A round table, its top at z 0; ``kind`` 0 to 3: light wood, dark wood, white, black."""
+    colour, streaks = _TABLES[kind]
+    profile = _rounded([(0, -0.7, 0), (0.04, -0.7, 0.01), (0.035, -0.03, 0.01), (0.36, -0.03, 0.005),
+                        (0.38, -0.02, 0.005), (0.38, 0, 0.006), (0, 0, 0)])  # fmt: skip
+    solid = Solid(np.array(colour), reflectance=0.03, sharpness=25, streaks=streaks, fibre=(9, 160, 160))
+    part = Lathe(profile)
+    return Object("table", (part,), (part,), *part.mesh(), solid)

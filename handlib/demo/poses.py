@@ -129,7 +129,7 @@ def _single_motion(hands, names, count, rng):
     start = CENTRE + rng.normal(0, 0.025, 3)
     drift = rng.normal(0, 0.02, 3)
     for t in _times(count, rng):
-        fingers = _between(hands.fingers(names[0]) + noise[0], hands.fingers(names[1]) + noise[1], t)
+        fingers = between(hands.fingers(names[0]) + noise[0], hands.fingers(names[1]) + noise[1], t)
         yield base * hands.bend((1 - t) * bends[0] + t * bends[1]), fingers, start + t * drift, pull
 
 
@@ -152,7 +152,7 @@ def _pair_motion(hands, name, count, rng):
             turn = mirror * tilts[side]
             pull = turn.apply(-_unit(fingers)) + 0.45 * _unit([-0.45, 0.6, 0.5])
             a, b = (hands.fingers(poses[side][i]) + noise[side, i] for i in range(2))
-            parts.append((turn * hands.turn(fingers, back), _between(a, b, t), pull))
+            parts.append((turn * hands.turn(fingers, back), between(a, b, t), pull))
         yield parts, whole.apply(approach), gap + 0.01 * t * (gap > 0), whole.apply(slip), centre + t * drift
 
 
@@ -176,8 +176,8 @@ def _times(count, rng):
     return (np.arange(count) + rng.uniform(0, 1, count)) / count
 
 
-def _between(a, b, t):
-    """Joint rotations (45,) between two poses, each joint along its shortest way."""
+def between(a, b, t):
+    """Joint rotations (45,) between two poses (45,), each joint along its shortest way; t 0 to 1."""
     first, second = (Rotation.from_rotvec(pose.reshape(15, 3)) for pose in (a, b))
     return (first * Rotation.from_rotvec(t * (first.inv() * second).as_rotvec())).as_rotvec().ravel()
 

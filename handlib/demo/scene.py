@@ -47,13 +47,14 @@ class PosedHand:
 @dataclasses.dataclass(frozen=True)
 class Thing:
     """Anything else in the picture: verts (V, 3) m in the world, faces (F, 3), place (V, 3) m of each vertex in the
-    thing's own frame, and what it is made of.
+    thing's own frame, and what it is made of; far: it lies behind all hands, out of focus.
     """
 
     verts: np.ndarray
     faces: np.ndarray
     place: np.ndarray
     material: Solid
+    far: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +122,9 @@ class Shot:
     grain: float = 1.0
 
 
-def look(rng):
-    """Draw the look of one capture session."""
-    backdrop = rng.choice(backdrops.KINDS, p=[0.34, 0.33, 0.33])
+def look(rng, chances=(0.34, 0.33, 0.33)):
+    """Draw the look of one capture session; ``chances`` of each of ``backdrops.KINDS``."""
+    backdrop = rng.choice(backdrops.KINDS, p=chances)
     colours = backdrops.palette(backdrop, rng)
     azimuth, height = rng.uniform(-0.9, 0.9), rng.uniform(0.35, 0.95)
     clothes = backdrops.palette("room", rng)[:3]
@@ -139,17 +140,28 @@ def look(rng):
         cuff=rng.uniform(0.03, 0.13),
         backdrop=str(backdrop),
         palette=colours,
-        key=_towards(azimuth, height),
+        key=_lamp(azimuth, height),
         key_light=np.array([1 + warmth, 1.0, 1 - 1.4 * warmth]) * rng.uniform(1.3, 1.8),
         sky_light=(0.75 + 0.25 * ambient) * rng.uniform(0.5, 0.75),
-        rim=_towards(away, rng.uniform(0.0, 0.6)),
+        rim=_lamp(away, rng.uniform(0.0, 0.6)),
         rim_light=np.array([0.95, 1.0, 1.08]) * rng.uniform(0.5, 1.3),
         exposure=rng.uniform(0.9, 1.05),
         seed=int(rng.integers(2**31)),
     )
 
 
-def _towards(azimuth, height):
+def towards(azimuth, height, roll):
+    """Rotation (3, 3), world to camera, of a camera that looks at the hands from an azimuth off the front (towards
+    -x) and a height above the horizon, turned by ``roll``; rad.
+    """
+    forward = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
+    right = np.cross([0, 1.0, 0], forward)
+    right /= np.linalg.norm(right)
+    rot = np.stack([right, np.cross(forward, right), forward])
+    return np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]) @ rot
+
+
+def _lamp(azimuth, height):
     """Unit world direction: azimuth from the cameras' side (-z) towards x, height above the horizon (rad); y is
     down.
     """
@@ -168,6 +180,10 @@ class _Surface(NamedTuple):
 
 def _plain(material, verts, faces, place):
     return _Surface(verts, faces, np.pad(place, ((0, 0), (0, 4))), np.full(len(verts), -1), material)
+
+
+def _thing(thing):
+    return _plain(thing.material, thing.verts, thing.faces, thing.place)
 
 
 class Studio:
@@ -202,15 +218,16 @@ class Studio:
         look, camera = shot.look, shot.camera
         looks = [look, *(guest.look for guest in shot.guests)]
         surfaces = [part for hand in shot.hands for part in self._dressed(hand, looks[hand.person])]
-        surfaces += [_plain(thing.material, thing.verts, thing.faces, thing.place) for thing in shot.things]
-        surfaces += _chests(shot)
+        surfaces += [_thing(thing) for thing in shot.things if not thing.far]
+        far = [*_chests(shot), *(_thing(thing) for thing in shot.things if thing.far)]
         surfaces = [
-            part._replace(verts=geometry.world_to_camera(part.verts, camera.rot, camera.pos)) for part in surfaces
+            part._replace(verts=geometry.world_to_camera(part.verts, camera.rot, camera.pos))
+            for part in (*surfaces, *far)
         ]
-        drawing = _Drawing(self._detail, surfaces, len(looks), look, camera.rot.astype(np.float32), rng)
+        drawing = _Drawing(self._detail, surfaces, len(far), look, camera.rot.astype(np.float32), rng)
         place = np.random.default_rng([look.seed, *np.abs(camera.pos * 1e4).astype(int)])
         picture = backdrops.draw(look.backdrop, camera.size, look.palette, place)
-        for layer in (drawing.chest(camera), drawing.front(camera)):
+        for layer in (drawing.back(camera, rays=len(far)), drawing.front(camera)):
             picture = layer[..., :3] + (1 - layer[..., 3:]) * picture
         return _developed(picture, look, rng, shot.grain)
 
@@ -242,15 +259,15 @@ def _chests(shot):
 
 
 class _Drawing:
-    """The surfaces of one picture, in the camera's frame, the last ``chests`` of them upper bodies; ``to_camera``
+    """The surfaces of one picture, in the camera's frame, the last ``far`` of them behind the focus; ``to_camera``
     turns world directions.
     """
 
-    def __init__(self, detail, surfaces, chests, look, to_camera, rng):
+    def __init__(self, detail, surfaces, far, look, to_camera, rng):
         self._detail, self._look, self._to_camera, self._rng = detail, look, to_camera, rng
         meshes = [(part.verts, part.faces) for part in surfaces]
         self._scene = render.Scene(meshes)
-        self._before, self._behind = render.Scene(meshes[:-chests]), render.Scene(meshes[-chests:])
+        self._before, self._behind = render.Scene(meshes[:-far]), render.Scene(meshes[-far:])
         self._materials = [part.material for part in surfaces]
         self._normals = render.smooth_normals(self._scene)
         self._at_rest, self._finger = (
@@ -262,13 +279,13 @@ class _Drawing:
         view = render.look_closely(self._before, camera.K, camera.size)
         return self._layer(view, camera.K, camera.size, lift=2e-4, rays=2)
 
-    def chest(self, camera):
-        """The chest, which lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
+    def back(self, camera, rays):
+        """Chests and what else lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
         size = tuple((side + 1) // 2 for side in camera.size)
         K = np.diag([0.5, 0.5, 1]) @ camera.K - np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
         view = render.look(self._behind, K, size)
         face = view.hits.face + len(self._before.faces)  # its number among all
-        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=1)
+        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=rays)
         layer = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 0.9), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         return layer[: camera.size[0], : camera.size[1]]
 
