@@ -32,17 +32,17 @@ def check_chain(ref):
         listed = read_json(root / "image/anno/split/split0/seq_test.json")
         for case in cases(ref, FILE, file=FILE):
             differ = case.facts["samples"] != listed or len(pack) != len(listed)
-            yield Row(case.name, "samples (0 same, 1 not)", float(differ), 0)
-            yield from _case_rows(ref, case, pack)
+            model = case.name.rpartition("/")[2]
+            yield Row(model, "samples (0 same, 1 not)", float(differ), 0)
+            yield from _case_rows(ref, case, model, pack)
 
 
-def _case_rows(ref, case, pack):
-    model = case.name.rpartition("/")[2]
+def _case_rows(ref, case, model, pack):
     net = network(ref, model, case.facts["weight_scales"])
     made = training.predict(net, pack, "gt", batch=case.facts["batch_size"], device="cpu")
     joints, meshes = made.predictions["joints_3d"], made.predictions.get("verts_3d")
-    yield Row(case.name, "true joints m", deviation(made.truth["joints_3d"], case.array("target_joints_3d")), METRE)
-    yield Row(case.name, "joints m", deviation(joints, case.array("joints_3d")), METRE)
+    yield Row(model, "true joints m", deviation(made.truth["joints_3d"], case.array("target_joints_3d")), METRE)
+    yield Row(model, "joints m", deviation(joints, case.array("joints_3d")), METRE)
     if model in FITTED:
         iknet, batch = network(ref, "IKNet"), case.facts["batch_size"]
         found = fitting.fit(joints, hand_shaped(ref), published=True, iknet=iknet, batch=batch)
@@ -50,9 +50,9 @@ def _case_rows(ref, case, pack):
     off, allowed = deviation(meshes[:, STORED], case.array("verts_3d")), METRE
     if model in FITTED:
         off, allowed = 1000 * off, MILLIMETRES
-    yield Row(case.name, f"mesh {'mm' if model in FITTED else 'm'}", off, allowed)
+    yield Row(model, f"mesh {'mm' if model in FITTED else 'm'}", off, allowed)
     figures = protocols.running("oakink").update(made.predictions, made.truth).figures(warn=False)
-    yield from figure_rows(case.name, figures, case.facts, MILLIMETRES, RATIO)
+    yield from figure_rows(model, figures, case.facts, MILLIMETRES, RATIO)
 
 
 CHECKS = [check_chain]

@@ -34,7 +34,8 @@ def _cases(reference):
             own = metrics.of_case(arrays, case)
             truth = {name: own[f"target_{name}"] for name in ("joints_3d", "verts_3d")}
             truth["visible"] = own["target_joints_vis"]
-            yield case, entry, own, {name: own[f"pred_{name}"] for name in ("joints_3d", "verts_3d")}, truth
+            predictions = {name: own[f"pred_{name}"] for name in ("joints_3d", "verts_3d")}
+            yield case.removeprefix("metrics/"), entry, own, predictions, truth
 
 
 def figure_rows(case, figures, entry, tolerance_mm=TOLERANCE_MM, ratio=RATIO):
