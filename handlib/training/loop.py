@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import signal
+import warnings
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -161,7 +162,8 @@ def _run(trainer, module, data, start):
     """Lightning answers Ctrl-C by switching it off and leaving Python; here it stays on and is an exception."""
     handler = signal.getsignal(signal.SIGINT)
     try:
-        with _quiet():
+        with _quiet(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found .* in eval mode")  # frozen batch norms, on purpose
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     except SystemExit as error:
         if type(error) is not SystemExit or not trainer.interrupted:  # SIGTERM has a subclass of its own
