@@ -17,7 +17,7 @@ from handlib import render
 from handlib.demo import objects, solids
 
 FINGERS = ("index", "middle", "little", "ring", "thumb")  # MANO's order
-_STEPS, _RATE = 120, 0.025
+_STEPS, _RATE = 90, 0.03
 _TRIES, _TOO_DEEP = 3, 0.0018  # m
 _THIN = 0.033  # m; things no thicker than this
 _DEPTH = 0.0006  # m by which flesh gives way where it touches

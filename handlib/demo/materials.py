@@ -7,6 +7,7 @@ import numpy as np
 from handlib.demo import textiles
 from handlib.demo.noise import Noise
 
+_EDGE = 8e-4  # m over which one colour goes over into the next: about a pixel
 _NOISE = Noise(7, channels=3)
 
 
@@ -71,9 +72,10 @@ class Solid:
             albedo *= 1 + self.streaks * _NOISE(place * np.array(self.fibre, np.float32))[:, :1]
         shine = np.ones(len(place), np.float32)
         for zone in self.zones:
-            inside = ((place >= zone.low) & (place < zone.high)).all(1)
-            albedo[inside] = zone.colour
-            shine[inside] = -zone.gloss if zone.metal else zone.gloss
+            depth = np.minimum(place - zone.low, zone.high - place).min(1)
+            share = np.clip(0.5 + depth / _EDGE, 0, 1)[:, None].astype(np.float32)
+            albedo += share * (zone.colour.astype(np.float32) - albedo)
+            shine[depth > 0] = -zone.gloss if zone.metal else zone.gloss
         relief = self.roughness * _NOISE(place * 700) if self.roughness > 0.01 else np.zeros_like(place)
         return np.clip(albedo * (1 + 0.03 * _NOISE(place * 60)[:, :1]), 0.004, 0.95), relief.astype(np.float32), shine
 

@@ -11,7 +11,7 @@ from handlib.demo import scene
 from handlib.files import progress
 
 JPEG_QUALITY = 95
-_SETTINGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 6]}
+_SETTINGS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 4]}
 
 
 def render(model, pictures, seed, processes=None, show_progress=True):

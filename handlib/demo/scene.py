@@ -227,7 +227,7 @@ class Studio:
         drawing = _Drawing(self._detail, surfaces, len(far), look, camera.rot.astype(np.float32), rng)
         place = np.random.default_rng([look.seed, *np.abs(camera.pos * 1e4).astype(int)])
         picture = backdrops.draw(look.backdrop, camera.size, look.palette, place)
-        for layer in (drawing.back(camera, rays=len(far)), drawing.front(camera)):
+        for layer in (drawing.back(camera, 3 if shot.things else 2), drawing.front(camera)):
             picture = layer[..., :3] + (1 - layer[..., 3:]) * picture
         return _developed(picture, look, rng, shot.grain)
 
@@ -277,19 +277,22 @@ class _Drawing:
     def front(self, camera):
         """Hands and arms, (h, w, 4) premultiplied."""
         view = render.look_closely(self._before, camera.K, camera.size)
-        return self._layer(view, camera.K, camera.size, lift=2e-4, rays=2)
+        return self._layer(view, camera.K, camera.size, lift=2e-4, rays=2, blur=(1.0, 1.0, 1.2))
 
-    def back(self, camera, rays):
-        """Chests and what else lies behind the focus: drawn at half the size, (h, w, 4) premultiplied."""
-        size = tuple((side + 1) // 2 for side in camera.size)
-        K = np.diag([0.5, 0.5, 1]) @ camera.K - np.array([[0, 0, 0.25], [0, 0, 0.25], [0, 0, 0]])
+    def back(self, camera, coarse):
+        """Chests and what else lies behind the focus: drawn ``coarse`` times smaller, (h, w, 4) premultiplied."""
+        size = tuple((side + coarse - 1) // coarse for side in camera.size)
+        shift = 0.5 - 0.5 / coarse
+        K = np.diag([1 / coarse, 1 / coarse, 1]) @ camera.K - np.array([[0, 0, shift], [0, 0, shift], [0, 0, 0]])
         view = render.look(self._behind, K, size)
         face = view.hits.face + len(self._before.faces)  # its number among all
-        layer = self._layer(view._replace(hits=view.hits._replace(face=face)), K, size, lift=3e-3, rays=rays)
-        layer = cv2.resize(cv2.GaussianBlur(layer, (0, 0), 0.9), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        view = view._replace(hits=view.hits._replace(face=face))
+        layer = self._layer(view, K, size, lift=3e-3, rays=1, blur=[1.75 * coarse] * 3)
+        layer = cv2.GaussianBlur(layer, (0, 0), 0.9)
+        layer = cv2.resize(layer, None, fx=coarse, fy=coarse, interpolation=cv2.INTER_LINEAR)
         return layer[: camera.size[0], : camera.size[1]]
 
-    def _layer(self, view, K, size, lift, rays):
+    def _layer(self, view, K, size, lift, rays, blur):
         """Shade the samples of a view, the sun-like lights and the sky with ``rays`` shadow rays each."""
         scene, look, hits, up = self._scene, self._look, view.hits, self._to_camera @ np.array([0, -1, 0], np.float32)
         surface = scene.mesh_of_face[hits.face]
@@ -303,7 +306,7 @@ class _Drawing:
         lights = ((look.key, look.key_light, 0.12), (look.rim, look.rim_light, 0.25))
         lights = [(self._to_camera @ axis.astype(np.float32), *light) for axis, *light in lights]
         reached = self._reached(view, normals, lights, lift, rays)
-        reached = skin.scattered(view, size, scale, reached, np.where(hard.all(), [3.5] * 3, [1.0, 1.0, 1.2]))
+        reached = skin.scattered(view, size, scale, reached, blur)
         sky = (0.72 + 0.28 * (normals @ up))[:, None] * look.sky_light.astype(np.float32)
         total = skin.bounced(reached[:, 2:], albedo) * sky
         for (axis, light, _), seen in zip(lights, reached.T, strict=False):
