@@ -6,6 +6,7 @@ The object's place is given in the hand's own frame: the free hand at rest, wris
 the shape puts them (MANO's frame: fingers -x, thumb +z, back of the hand +y).
 """
 
+import contextlib
 import dataclasses
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from handlib.demo import objects, solids
 
 FINGERS = ("index", "middle", "little", "ring", "thumb")  # MANO's order
 _STEPS, _RATE = 90, 0.03
-_TRIES, _TOO_DEEP = 3, 0.0018  # m
+_TRIES, _TOO_DEEP = 2, 0.002  # m
 _THIN = 0.033  # m; things no thicker than this
 _DEPTH = 0.0006  # m by which flesh gives way where it touches
 
@@ -118,13 +119,14 @@ class Closing:
 
         A hand that ends inside its object (a finger began on the wrong side) begins again with straighter fingers.
         """
-        found = self._settled(grips, shapes)
-        for _ in range(_TRIES):
-            bad = [number for number, grasp in enumerate(found) if grasp.depth > _TOO_DEEP]
-            straighter = [dataclasses.replace(found[n].grip, bent=0.7 * found[n].grip.bent) for n in bad]
-            again = self._settled(straighter, [shapes[n] for n in bad]) if bad else []
-            for number, grasp in zip(bad, again, strict=True):
-                found[number] = min(found[number]._replace(grip=grasp.grip), grasp, key=lambda one: one.depth)
+        with _one_thread():
+            found = self._settled(grips, shapes)
+            for _ in range(_TRIES):
+                bad = [number for number, grasp in enumerate(found) if grasp.depth > _TOO_DEEP]
+                straighter = [dataclasses.replace(found[n].grip, bent=0.7 * found[n].grip.bent) for n in bad]
+                again = self._settled(straighter, [shapes[n] for n in bad]) if bad else []
+                for number, grasp in zip(bad, again, strict=True):
+                    found[number] = min(found[number]._replace(grip=grasp.grip), grasp, key=lambda one: one.depth)
         return found
 
     def _settled(self, grips, shapes):
@@ -217,6 +219,17 @@ class Closing:
 
     def _gaps(self, distances):
         return np.array([min(distances[self._pads[f, part]].min() for part in (1, 2)) for f in range(5)])
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Sums come out the same to the last bit on every number of cores; for arrays this small it is faster, too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _rotation(vectors):
