@@ -245,9 +245,18 @@ def poses(pack, rows=None):
     rows: places in the pack; None: all. ``frame`` counts within ``rows``.
     """
     rows = np.arange(len(pack)) if rows is None else np.asarray(rows)
-    joints, known, side = (np.asarray(pack.array(name)[rows]) for name in ("joints_cam", "joints3d_valid", "side"))
-    frame, hand = np.nonzero(known.all(-1) & np.asarray(pack.array("hand_type")[rows]))
+    joints, side, there = (np.asarray(pack.array(name)[rows]) for name in ("joints_cam", "side", "hand_type"))
+    known = _known_in_3d(pack)[rows]
+    frame, hand = np.nonzero(known.all(-1) & there)
     return frame, canonical(joints[frame, hand], side[frame, hand])
+
+
+def _known_in_3d(pack):
+    """(N, H, 21) bool; a data set that does not say so has in 3D what it annotates in the picture."""
+    try:
+        return np.asarray(pack.array("joints3d_valid"))
+    except KeyError:
+        return np.asarray(pack.array("joints_valid"))
 
 
 def pose_distance(pack, training, rows=None):

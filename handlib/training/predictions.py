@@ -179,7 +179,8 @@ def predict(
 
 def choose_root_depth(pack, wanted=""):
     """``wanted``, or where it is empty: "est" when every sample of the pack has an estimate, else "gt"."""
-    return wanted or ("est" if np.isfinite(pack.array("root_depth_est")).all() else "gt")
+    known = "root_depth_est" in pack.manifest["arrays"] and np.isfinite(pack.array("root_depth_est")).all()
+    return wanted or ("est" if known else "gt")
 
 
 def fingerprint(net):

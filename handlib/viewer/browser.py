@@ -33,10 +33,15 @@ class State:
     parts: bool = False
 
 
+def bodies_folder(data):
+    """The data root's ``bodies/``, None where there is none: the free hand then."""
+    folder = Path(data) / "bodies"
+    return folder if folder.is_dir() else None
+
+
 def layers(data):
     """{"right": layer, "left": layer}: MANO where the data root has ``bodies/``, else the free hand; they say which."""
-    folder = Path(data) / "bodies"
-    return {side: bodies.load(folder if folder.is_dir() else None, f"mano_{side}") for side in mesh.SIDES}
+    return {side: bodies.load(bodies_folder(data), f"mano_{side}") for side in mesh.SIDES}
 
 
 def read(pack, layers, frame):

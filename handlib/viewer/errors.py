@@ -208,6 +208,21 @@ def over_surface(hand, joint_errors):
     return (weights * values[known]).sum(1) / weights.sum(1)
 
 
+def surface(layers, joint_errors, vertex_errors=None):
+    """The mean hands with their errors in mm, {side: (`mesh.Hand`, (V,))}, for `vertices_static`; and in words whose
+    errors they are.
+
+    joint_errors: {side: (21,)}, spread over the surface where there are none of the vertices (V,), which are a right
+    hand's. Hands without errors are left out.
+    """
+    if vertex_errors is not None:
+        return {"right": (upright(layers["right"], "right"), vertex_errors)}, "errors of the mesh"
+    known = {side: values for side, values in joint_errors.items() if np.isfinite(values).any()}
+    hands = {side: upright(layers[side], side) for side in known}
+    spread = {side: (hands[side], over_surface(hands[side], values)) for side, values in known.items()}
+    return spread, "joint errors spread over the surface"
+
+
 def vertices(hand, errors, title="", limit=None):
     """Errors (V,) mm as colours of a mesh that turns: a plotly figure. hand: `mesh.Hand`, as of `upright`."""
     limit = limit or round_limit(errors)

@@ -132,20 +132,31 @@ def joints_over_images(images, pred_xy, true_xy=None, valid=None, captions=None,
 
 
 def batch_sheet(items, columns=4, tile=2.6):
-    """What the network sees: the crops of a batch with the joints it is asked for and the hand type as caption.
+    """What the network sees: the crops of a batch with the joints it is asked for, and which hands they are.
 
-    items: dicts of ``crops.hand_pair`` (image; targets joint_coord, joint_valid, hand_type).
+    items: dicts of `handlib.crops` (image and targets), of two hands or of one.
     """
-    targets = [item["targets"] for item in items]
 
     def decorate(axes, index):
-        pixels, _ = decode_25d(np.asarray(targets[index]["joint_coord"], float))
-        draw_skeleton(axes, pixels, targets[index]["joint_valid"])
+        draw_skeleton(axes, *asked_for(items[index]))
 
-    return grid([item["image"] for item in items], [_hands(target) for target in targets], columns, tile, decorate)
+    captions = [_hands(item["targets"]) for item in items]
+    return grid([item["image"] for item in items], captions, columns, tile, decorate)
+
+
+def asked_for(item):
+    """The joints of an item's targets in crop pixels, (42 or 21, 2), and which of them count."""
+    targets = item["targets"]
+    if "joints_uvd" in targets:
+        size = np.array(item["image"].shape[:0:-1])
+        return np.asarray(targets["joints_uvd"], float)[:, :2] * size, np.asarray(targets["joints_valid"])
+    pixels, _ = decode_25d(np.asarray(targets["joint_coord"], float))
+    return pixels, np.asarray(targets["joint_valid"])
 
 
 def _hands(target):
+    if "hand_type" not in target:
+        return ""
     right, left = np.asarray(target["hand_type"]) > 0.5
     return {(True, True): "interacting", (True, False): "right", (False, True): "left"}.get((right, left), "no hand")
 
