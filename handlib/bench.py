@@ -7,8 +7,9 @@ import platform
 from handlib.files import InputError
 
 AREAS = (
-    "networks", "oakink_networks", "data", "oakink_data", "bodies", "fitting", "rendering", "protocols", "agora", "package",
-)  # fmt: skip
+    *("networks", "oakink_networks", "data", "oakink_data", "bodies", "fitting", "rendering"),
+    *("protocols", "agora", "package"),
+)
 
 
 def main(areas=()):

@@ -86,10 +86,11 @@ def main(arguments=None):
 
 
 def _demo(options):
-    from handlib import demo, runs
+    from handlib import datasets, demo, runs
 
     data = runs.from_root(options.data)
-    demo.make_interhand(data / "InterHand")
+    for name, make in (("interhand", demo.make_interhand), ("oakink", demo.make_oakink)):
+        make(data / datasets.FOLDERS[name])
     runs.walk_through(data)
 
 
