@@ -163,7 +163,7 @@ def against(panels, unit="mm"):
         axes.errorbar(
             x,
             table["value"],
-            xerr=[x - low, high - x],
+            xerr=np.maximum([x - low, high - x], 0),  # a mean of equal numbers can be beside them, by rounding
             fmt="o-",
             ms=4,
             lw=1.5,

@@ -271,7 +271,10 @@ def _slices(seen, rows, joint):
 
 
 def _densities(seen, rows, joint):
-    """What an error may be: the Laplace part that is given, the flow that is learnt, both; with the errors made."""
+    """What an error may be: the Laplace part that is given, the flow that is learnt, both; with the errors made.
+
+    The loss adds the flow's log-density once for each coordinate, so three times.
+    """
     plane, learnt = seen.shown["plane"], seen.shown["log_phi"]
     u, v = np.meshgrid(plane, plane)
     given = -(np.abs(u) + np.abs(v)) / np.sqrt(2)
