@@ -305,8 +305,8 @@ def test_predictions_are_kept_for_the_same_weights_pack_and_settings(tmp_path):
 
 def test_root_depth_is_the_estimate_only_where_all_have_one():
     class Depths:
-        def __init__(self, *depths):
-            self.depths = np.array(depths)
+        def __init__(self, *depths, arrays=("root_depth_est",)):
+            self.depths, self.manifest = np.array(depths), {"arrays": arrays}
 
         def array(self, name):
             assert name == "root_depth_est"
@@ -315,6 +315,7 @@ def test_root_depth_is_the_estimate_only_where_all_have_one():
     assert training.choose_root_depth(Depths([1.0, 1.1])) == "est"
     assert training.choose_root_depth(Depths([1.0, 1.1], [1.0, np.nan])) == "gt"
     assert training.choose_root_depth(Depths([np.nan, np.nan]), "est") == "est"
+    assert training.choose_root_depth(Depths(arrays=())) == "gt"  # a data set of one hand
 
 
 def test_predictions_go_to_a_file_and_back(tmp_path):
