@@ -353,7 +353,7 @@ def in_3d(verts, truth, faces, title=""):
     errors = 1000 * np.linalg.norm(verts - truth, axis=-1)
     hand, true = (_hand(points, faces) for points in (verts, truth))
     solid = mesh.solid_mesh(**mesh.mesh_values(hand), **mesh.coloured(hand, "error", errors))
-    result = go.Figure([solid, mesh.ghost_mesh(**mesh.mesh_values(true), opacity=0.3)])
+    result = go.Figure([solid, mesh.ghost_mesh(**mesh.mesh_values(true), opacity=0.15)])
     title = dict(text=_title(title, errors), font=dict(size=13), x=0.02)
     result.update_layout(
         scene=mesh.scene(mesh.limits(np.concatenate([verts, truth]))), title=title, height=560, showlegend=False,

@@ -20,8 +20,11 @@ SIDES = ("right", "left")
 COLOURS = ("skin", "parts", "error")
 POSE_SLIDERS, SHAPE_SLIDERS = 6, 10
 ERROR_LIMITS_MM = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
-LIGHT = dict(ambient=0.5, diffuse=0.75, specular=0.25, roughness=0.55, fresnel=0.15)
-LIGHT_PLACE = dict(x=-1500, y=-3000, z=-4000)  # over the viewer's left shoulder
+LIGHT = dict(ambient=0.42, diffuse=0.7, specular=0.25, roughness=0.55, fresnel=0.15)
+# Over the viewer's left shoulder. plotly takes these for clip coordinates of the camera, where a z of hardly more than
+# 1 is far behind the viewer (and x and y count the other way). It must be far: the point that comes out is taken for a
+# direction, though meshes stand where their camera sees them and not about the origin.
+LIGHT_PLACE = dict(x=1.2, y=-2, z=1.0005)
 # One line that visits every finger from the wrist; -1 lifts the pen.
 PATH = [joint for finger in range(5) for joint in (0, *range(1 + 4 * finger, 5 + 4 * finger), -1)]
 
