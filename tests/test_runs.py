@@ -93,3 +93,43 @@ def test_figures_are_written_by_kind(project):
     run = runs.start("01_small", data="data")
     assert run.figure("line", Figure()).suffix == ".png"
     assert run.figure("picture", [[[0.0, 0.5, 1.0]]]).suffix == ".png"
+
+
+@pytest.fixture
+def choosing(project):
+    """The project with a second notebook, which takes a data set, and a data root that holds two."""
+    cells = [
+        nbformat.v4.new_code_cell('data = "data"\nout = ""\ndataset = "interhand"', metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            'import handlib\nrun = handlib.runs.start("02_choice", data=data, out=out, dataset=dataset)'
+        ),
+        nbformat.v4.new_code_cell('import pandas\nrun.table("which", pandas.DataFrame({"dataset": [dataset]}))'),
+        nbformat.v4.new_code_cell("run.finish()"),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "notebooks" / "02_choice.ipynb")
+    for folder in ("InterHand", "OakInk"):
+        (project / "data" / folder).mkdir()
+    return project
+
+
+def test_another_choice_than_the_notebooks_own_has_its_own_folder(choosing):
+    outputs = choosing / "outputs" / "data"
+    assert runs.start("02_choice", "data", dataset="interhand").folder == outputs / "02_choice"
+    assert runs.start("02_choice", "data", dataset="oakink").folder == outputs / "02_choice_oakink"
+    assert runs.start("02_choice", "data", "here", dataset="oakink").folder == choosing / "here"
+    assert runs.start("02_choice", "data", dataset="mine/set.yaml").folder == outputs / "02_choice_set"
+    folder = runs.run_notebook("02", {"dataset": "oakink"})
+    assert folder == outputs / "02_choice_oakink" and (folder / "02_choice.html").exists()
+    assert (folder / "receipt.json").exists() and pd.read_csv(
+        folder / "tables" / "which.csv"
+    ).dataset.item() == "oakink"
+
+
+def test_the_walk_through_runs_a_notebook_for_every_data_set_there(choosing, capsys):
+    folders = runs.walk_through("data", {"01_small": {"epochs": "3"}})
+    assert [folder.name for folder in folders] == ["01_small", "02_choice", "02_choice_oakink"]
+    said = capsys.readouterr().out
+    assert f"{folders[2]}/02_choice.html" in said and "oakink" in said
+    assert pd.read_csv(folders[0] / "tables" / "result.csv").epochs.item() == 3
+    (choosing / "data" / "OakInk").rmdir()
+    assert [folder.name for folder in runs.walk_through("data")] == ["01_small", "02_choice"]
