@@ -46,6 +46,7 @@ SAMPLE = dict(
         _field("hand_type", "array", "bool", ("H",), "", "", "which of the hands are there"),
         _field("hand_type_valid", "array", "bool", (), "", "", "whether hand_type is trusted"),
         _field("bbox", "array", "float32", (4,), "px", "image", "annotated box x, y, width, height"),
+        _field("bbox_tight", "array", "bool", (), "", "", "`bbox` is the tight box of the 21 projected joints, no more"),
         _field("bbox_est", "array", "float32", (4,), "px", "image", "box of a detector or RootNet; NaN if absent"),
         _field("joints_cam", "array", "float64", ("H", 21, 3), "m", "camera", "joints, HAND21"),
         _field("joints_valid", "array", "bool", ("H", 21), "", "", "joint annotated in this picture"),
@@ -55,7 +56,7 @@ SAMPLE = dict(
         _field("cam_rot", "array", "float64", (3, 3), "", "world to camera", "x_cam = cam_rot @ (x_world - cam_pos)"),
         _field("cam_pos", "array", "float64", (3,), "m", "world", "camera centre"),
         _field(
-            "pose_from_mean", "array", "float64", ("H", 48), "rad", "world",
+            "pose_from_mean", "array", "float64", ("H", 48), "rad", "world (InterHand2.6M), else camera",
             "axis-angle: global orientation, then 15 MANO joints as offsets from the mean pose",
         ),
         _field("shape", "array", "float64", ("H", 10), "", "", "MANO shape coefficients"),

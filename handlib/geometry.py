@@ -231,6 +231,20 @@ def lift_25d(coord, inv_trans, root_depth, K, flipped=None, spec=HandPairInput()
     return back_project(apply_affine(xy, inv_trans), depth, K)
 
 
+# MANO in the crop's frame
+
+
+@dataclasses.dataclass(frozen=True)
+class ManoInput:
+    """The crop that a network takes which answers with MANO's parameters (defaults: HandOccNet's).
+
+    ``size`` (w, h) of the crop in pixels; ``box_scale`` how much larger than the box of the hand.
+    """
+
+    size: tuple = (256, 256)
+    box_scale: float = 1.5
+
+
 # uvd: picture coordinates and depth of one hand's crop
 
 

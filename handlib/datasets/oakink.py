@@ -9,16 +9,16 @@ import json
 
 import numpy as np
 
-from handlib import geometry, pictures
+from handlib import geometry
 from handlib.datasets import oakink_files as files
 from handlib.datasets import oakink_packed
 from handlib.datasets import oakink_splits as lists
 from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
+from handlib.datasets.windows import Window
 from handlib.files import InputError, read_json, require
 
 WIDTH, HEIGHT = 848, 480
 REACH = 1.7 * 1.125  # side of the largest crop that the published augmentation draws, in sides of the joints' box
-_MARGIN = 3  # pixels beyond the crop's corner that interpolation and rounding may touch
 
 
 def splits(root, mode="default"):
@@ -81,7 +81,7 @@ class OakInk(Reader):
         if extended:
             self.notes.append(f"{path.name} was extended to four views of every moment")
         self.status = self._statuses(source)
-        self.complete = Completion(self._annotation(source, mode, multiview), Window(pixels))
+        self.complete = Completion(self._annotation(source, mode, multiview), Window(pixels, REACH))
         self.facts = {
             "version": "v2.1 layout",
             "units": "metres, radians, pixels",
@@ -143,33 +143,6 @@ class OakInk(Reader):
 def _one_of(field, value, known):
     if value not in known:
         raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """How much of a picture is kept: "whole", or "reach", what the crop and its augmentation can show.
-
-    A crop is a square about the box's centre, at most `REACH` times the box and turned by any angle, so it shows
-    nothing beyond a circle: the circle's rectangle inside the picture is kept, black outside the circle. ``window``
-    and ``reach`` of the sample say what it is. The crops are those of the whole picture to the bit.
-    """
-
-    pixels: str
-
-    def __call__(self, sample, data, image):
-        """The fields ``image``, ``window``, ``reach``. data: the picture's file; image: the same, decoded."""
-        height, width = image.shape[:2]
-        if self.pixels == "whole":
-            return {"image": data, "window": np.array([0, 0, width, height], np.int32), "reach": np.float32(np.inf)}
-        centre, side = geometry.centred_square(sample["bbox"], REACH)
-        radius = side / np.sqrt(2) + _MARGIN
-        low = np.clip(np.floor(centre - radius), 0, (width - 1, height - 1)).astype(int)
-        high = np.clip(np.ceil(centre + radius) + 1, low + 1, (width, height)).astype(int)
-        part = image[low[1] : high[1], low[0] : high[0]].copy()
-        x, y = (np.arange(*span) - middle for *span, middle in zip(low, high, centre, strict=True))
-        part[y[:, None] ** 2 + x**2 > radius**2] = 0
-        window = np.array([*low, *(high - low)], np.int32)
-        return {"image": pictures.encode_planes(part), "window": window, "reach": np.float32(radius)}
 
 
 @dataclasses.dataclass(frozen=True)
