@@ -46,7 +46,7 @@ SAMPLE = dict(
         _field("hand_type", "array", "bool", ("H",), "", "", "which of the hands are there"),
         _field("hand_type_valid", "array", "bool", (), "", "", "whether hand_type is trusted"),
         _field("bbox", "array", "float32", (4,), "px", "image", "annotated box x, y, width, height"),
-        _field("bbox_tight", "array", "bool", (), "", "", "`bbox` is the tight box of the 21 projected joints, no more"),
+        _field("bbox_tight", "array", "bool", (), "", "", "`bbox` is the tight box of the 21 projected joints"),
         _field("bbox_est", "array", "float32", (4,), "px", "image", "box of a detector or RootNet; NaN if absent"),
         _field("joints_cam", "array", "float64", ("H", 21, 3), "m", "camera", "joints, HAND21"),
         _field("joints_valid", "array", "bool", ("H", 21), "", "", "joint annotated in this picture"),
