@@ -11,7 +11,8 @@ from handlib import crops, packs, pictures
 from handlib.benchmarks import Row, interleaved
 from handlib.benchmarks.data import natural_picture
 from handlib.datasets.base import Reader
-from handlib.datasets.oakink import HEIGHT, WIDTH, Window
+from handlib.datasets.oakink import HEIGHT, REACH, WIDTH
+from handlib.datasets.windows import Window
 
 FRAMES = 24
 SMOOTH = 1.05  # blur in pixels that brings a frame's PNG near the 810 kB of the published measurement
@@ -27,7 +28,7 @@ class SyntheticFrames(Reader):
 
     def __init__(self, count, pixels="reach"):
         super().__init__()
-        self.count, self.window = count, Window(pixels)
+        self.count, self.window = count, Window(pixels, REACH)
         self.complete = self.with_picture
 
     def __len__(self):
