@@ -245,6 +245,50 @@ class ManoInput:
     box_scale: float = 1.5
 
 
+def tight_box(pixels):
+    """(N, 2) pixels -> their box (x, y, w, h) float32."""
+    low, high = np.asarray(pixels, np.float32).min(0), np.asarray(pixels, np.float32).max(0)
+    return np.concatenate([low, high - low])
+
+
+def enlarged_box(box, factor):
+    """Box (x, y, w, h) about the same centre, both sides times ``factor``; float32 at every step, as published."""
+    corner, sides = np.float32(box[:2]), np.float32(box[2:])
+    middle, half = (corner + (corner + sides)) / np.float32(2), np.float32(0.5) * sides * np.float32(factor)
+    return np.concatenate([middle - half, (middle + half) - (middle - half)])
+
+
+def inside_square(box, width, height, factor=1.0):
+    """Box (x, y, w, h) px -> the square about what is kept of it in a picture, its side times ``factor``: (4,) float64.
+
+    None where nothing is kept, or the box is empty or not finite. As published (Moon et al., I2L-MeshNet, and all that
+    follows it): a box that begins left of the picture or above it is moved in, not cut, so that one wholly outside
+    there is kept; one that ends beyond the other sides is cut; what is kept is a pixel smaller than the box.
+    """
+    x, y, w, h = np.asarray(box, np.float64).tolist()
+    if not np.isfinite([x, y, w, h]).all() or w * h <= 0:
+        return None
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(width - 1.0, left + max(0.0, w - 1)), min(height - 1.0, top + max(0.0, h - 1))
+    if right < left or bottom < top:
+        return None
+    across, down = right - left, bottom - top
+    side = max(across, down) * factor
+    return np.array([left + across / 2 - side / 2, top + down / 2 - side / 2, side, side])
+
+
+def mano_square(bbox, tight, width, height, spec=ManoInput()):  # noqa: B008 (frozen)
+    """The square (x, y, side, side) float64 that a `ManoInput` network sees of a hand; None where `inside_square` has
+    none.
+
+    bbox (x, y, w, h) px. ``tight``: it is exactly the box of the joints, and is enlarged by ``spec.box_scale`` before
+    it is brought inside; another box is enlarged afterwards.
+    """
+    if tight:
+        return inside_square(enlarged_box(bbox, spec.box_scale), width, height)
+    return inside_square(bbox, width, height, spec.box_scale)
+
+
 # uvd: picture coordinates and depth of one hand's crop
 
 
