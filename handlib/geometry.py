@@ -96,21 +96,6 @@ def centred_square(box, enlarge=1.7):
     return centre, max(w, h) * np.float32(enlarge)
 
 
-def sanitised_box(box, size):
-    """Box (x, y, w, h) brought into a picture of ``size`` (w, h) as HandOccNet does, (4,) float64; None where nothing
-    is left.
-
-    A box that hangs out on the left or top is moved, not cut, and one wholly out there is still moved in; on the right
-    and bottom it is cut. What is kept is one pixel narrower and lower than the box.
-    """
-    box, last = np.asarray(box, np.float64), np.asarray(size, np.float64) - 1
-    low = np.maximum(box[:2], 0.0)
-    high = np.minimum(last, low + np.maximum(box[2:] - 1, 0.0))
-    if not box[2] * box[3] > 0 or (high < low).any():
-        return None
-    return np.concatenate([low, high - low])
-
-
 def turn(rotation):
     """(3, 3) float32: the picture's plane turned by ``rotation`` radians, from x towards y."""
     matrix = np.eye(3, dtype=np.float32)
