@@ -49,6 +49,7 @@ SAMPLE = dict(
         _field("bbox_tight", "array", "bool", (), "", "", "`bbox` is the tight box of the 21 projected joints"),
         _field("bbox_est", "array", "float32", (4,), "px", "image", "box of a detector or RootNet; NaN if absent"),
         _field("joints_cam", "array", "float64", ("H", 21, 3), "m", "camera", "joints, HAND21"),
+        _field("joints_img", "array", "float32", ("H", 21, 2), "px", "image", "joints in the picture, where annotated"),
         _field("joints_valid", "array", "bool", ("H", 21), "", "", "joint annotated in this picture"),
         _field("joints3d_valid", "array", "bool", ("H", 21), "", "", "joint known in 3D, seen by this camera or not"),
         _field("root_depth_est", "array", "float64", ("H",), "m", "camera", "estimated wrist depth; NaN if absent"),
@@ -78,6 +79,7 @@ SAMPLE = dict(
         _field("hand_number", "index", "int64", (), "", "", "which of the annotated hands of the picture, from 0"),
         _field("object", "index", "str", (), "", "", "the object in hand"),
         _field("intent", "index", "str", (), "", "", "what the hand does with the object"),
+        _field("background", "index", "str", (), "", "", "how the picture's background was made"),
         _field("status", "index", "str", (), "", "", "the data set's own remark on the sequence, as JSON"),
     ]
 )  # fmt: skip

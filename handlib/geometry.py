@@ -277,7 +277,7 @@ def inside_square(box, width, height, factor=1.0):
     return np.array([left + across / 2 - side / 2, top + down / 2 - side / 2, side, side])
 
 
-def mano_square(bbox, tight, width, height, spec=ManoInput()):  # noqa: B008 (frozen)
+def mano_square(bbox, tight, width, height, spec=ManoInput()):
     """The square (x, y, side, side) float64 that a `ManoInput` network sees of a hand; None where `inside_square` has
     none.
 

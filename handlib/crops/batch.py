@@ -7,7 +7,7 @@ the places, which need double precision, are worked out on the CPU: a row and a 
 import numpy as np
 
 from handlib import geometry
-from handlib.crops import single
+from handlib.crops import mano, single
 
 _PLACES, _STEPS = 1024, 32  # OpenCV's units per pixel: of coordinates, of interpolation
 
@@ -30,12 +30,57 @@ def single_hands(samples, augmentations=None, input=geometry.HandInput(), publis
     colours = [(1.0, 1.0, 1.0) if drawn is None else drawn.colour for drawn in augmentations]
     tables = torch.from_numpy(np.stack([single.grey_tables(colour) for colour in colours])).to(device)
     grey = torch.gather(tables, 2, crops.flatten(2)).view(crops.shape)
-    stacked = {name: torch.from_numpy(np.stack([its[name] for its in targets])).to(device) for name in targets[0]}
+    return _batch(grey, targets, meta)
+
+
+def mano_hands(samples, augmentations=None, input=geometry.ManoInput(), device="cpu"):  # noqa: B008
+    """As `handlib.crops.mano_hand`, for a list of samples and one of their augmentations (None: none at all).
+
+    Returns as `single_hands`; raises InputError as `mano_hand` does.
+    """
+    drawn = [one or mano.NO_AUGMENTATION for one in augmentations or [None] * len(samples)]
+    views = [mano.View(*pair, input) for pair in zip(samples, drawn, strict=True)]
+    targets = [mano.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
+    meta = [mano.meta_of(*pair) for pair in zip(samples, views, strict=True)]
+    sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
+    return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
+
+
+def box_crops(images, boxes, sides, input=geometry.ManoInput(), scale=None, device="cpu"):  # noqa: B008
+    """As `handlib.crops.box_crop`, for N boxes at once: images (N) uint8 (h, w, 3), one for each box (the same array
+    may come again), boxes (N, 4), sides (N,).
+
+    Returns float32 (N, 3, h, w) tensor on ``device``, affine and inverse (N, 2, 3) float32 arrays.
+    """
+    found = [mano.box_source(*one, input, scale) for one in zip(images, boxes, sides, strict=True)]
+    sources = [mano.cut(image, back, input.size) for image, back, _, _ in found]
+    affines, inverses = (np.stack([one[place] for one in found]) for place in (2, 3))
+    return _between_levels(sources, input.size, None, device), affines, inverses
+
+
+def _batch(images, targets, meta):
+    import torch
+
+    stacked = {name: np.stack([its[name] for its in targets]) for name in targets[0]}
     return {
-        "image": grey,
-        "targets": stacked,
+        "image": images,
+        "targets": {name: torch.from_numpy(values).to(images.device) for name, values in stacked.items()},
         "meta": {name: np.stack([its[name] for its in meta]) for name in meta[0]},
     }
+
+
+def _between_levels(sources, size, colours, device):
+    """`mano.warped` of several (image, inverse): float32 (B, 3, h, w) in 0..1. Sums of 1/1024 grey level are exact in
+    single precision, so the device does not matter; colours are rounded once, in double precision, on the CPU.
+    """
+    import torch
+
+    images, inverses = zip(*sources, strict=True)
+    crops = sums(images, np.stack(inverses), size, device).float() / _PLACES
+    if colours is not None:
+        factors = torch.tensor(colours, dtype=torch.float64, device=device)[:, :, None, None]
+        crops = (crops * factors).clamp(0, 255).float()
+    return crops / crops.new_tensor(255.0)  # by a number a GPU would multiply with its inverse, which rounds otherwise
 
 
 def warp(images, inverses, size, device="cpu"):
@@ -44,6 +89,11 @@ def warp(images, inverses, size, device="cpu"):
     images: list of uint8 (h, w, 3) arrays; inverses (B, 2, 3) float64 crop -> image; size (w, h). Returns int64
     (B, 3, h, w) grey levels on ``device``.
     """
+    return (sums(images, inverses, size, device) + _PLACES // 2) >> 10
+
+
+def sums(images, inverses, size, device="cpu"):
+    """`warp` before it rounds: int64 (B, 3, h, w) in 1/1024 of a grey level."""
     import torch
 
     height, width = (max(image.shape[axis] for image in images) for axis in range(2))
@@ -60,7 +110,7 @@ def warp(images, inverses, size, device="cpu"):
             column = ((x >> 5) + 1 + step_x).clamp(0, width + 1)
             at = (row * (width + 2) + column).flatten(1)[:, None].expand(-1, 3, -1)
             total = total + (weight_y * weight_x).flatten(1)[:, None] * torch.gather(canvas, 2, at)
-    return ((total + _PLACES // 2) >> 10).view(len(images), 3, size[1], size[0])
+    return total.view(len(images), 3, size[1], size[0])
 
 
 def _places(inverses, size):
