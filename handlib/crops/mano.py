@@ -111,7 +111,7 @@ def box_source(image, box, side, input, scale):
 
 class View:
     """Where the crop lies: ``box`` (4,) in the picture, ``affine`` (mirrored) picture -> crop and ``inverse``,
-    ``flipped``; ``needed`` pixels about the box's centre that it shows.
+    ``flipped``; ``needed``: it shows nothing that is further from the middle of the sample's box (pixels).
     """
 
     def __init__(self, sample, augmentation, spec):
@@ -126,7 +126,8 @@ class View:
             self.box = np.array([0.0, 0.0, width - 1, height - 1])
         self.affine, self.inverse = _affines(self.box, self.flipped, width, spec.size, augmentation)
         self.size = spec.size
-        self.needed = np.hypot(*self.box[2:]) * augmentation.scale / 2
+        beside = self.box[:2] + self.box[2:] / 2 - geometry.centred_square(sample["bbox"])[0]
+        self.needed = np.hypot(*beside) + np.hypot(*self.box[2:]) * augmentation.scale / 2
 
 
 def _affines(box, flipped, width, size, augmentation):
