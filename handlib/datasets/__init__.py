@@ -10,8 +10,12 @@ import inspect
 
 from handlib.files import InputError, require_known
 
-_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink")}
-FOLDERS = {"interhand": "InterHand", "oakink": "OakInk"}  # where each data set lies below a data root
+_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink", "freihand")}
+FOLDERS = {  # where each data set lies below a data root
+    "interhand": "InterHand",
+    "oakink": "OakInk",
+    "freihand": "FreiHAND",
+}
 
 
 def names():
