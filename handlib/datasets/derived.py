@@ -1,24 +1,23 @@
 """Annotation files that others derived from a data set (COCO's layout: ``images`` and ``annotations``), and how far
 they are from the originals.
 
-Published code often needs such a file and comes without its recipe. `read` takes one as arrays; `compare` says, field
-by field, whether it holds what the original release says.
+Published code often needs such a file and comes without its recipe. `read` takes one as arrays; `comparison` says,
+field by field, whether it holds what the original release says.
 """
 
 import array
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from handlib import fields
-from handlib.datasets.base import Skip
 from handlib.datasets.json_stream import items
-from handlib.files import InputError, progress
+from handlib.files import InputError
 
 MEND = "use the published file, unchanged; or read the original release, which needs no such file"
-_NAMED = 20  # frames that a comparison names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,83 +127,40 @@ class _Rows:
         return {name: np.frombuffer(self._flat[name]).reshape(-1, *shape) for name, shape in self._shapes.items()}
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """How a derived file and the originals differ.
+def comparison(theirs, official, found, bars):
+    """How a derived file and the originals differ, as a DataFrame with a row per field.
 
-    compared: frames in both; largest: {field: (largest difference, the frame's key)}, in the field's unit, of poses the
-    angle between global orientations and the difference of the other values, whichever is larger; absent: frames of the
-    originals that the derived file lacks, extra: frames of the derived file that the originals do not have or that
-    cannot be used there, each a count and the first keys; different: {field: count} of other values that are not equal;
-    left_out: fields that one of the two does not have.
+    theirs, official: keys of the derived file's frames and of the originals', each in its order; found: {field: [(a
+    frame's key, its largest difference)]}; bars: {field: (unit, the largest difference that is rounding)}. Rows
+    "frames" and "order" say whether the file has the originals' frames, in their order. Columns: frames (compared),
+    largest (difference), unit, at (the key of that frame), verdict.
     """
-
-    compared: int
-    largest: dict
-    different: dict
-    absent: tuple
-    extra: tuple
-    left_out: tuple
-
-    def rows(self):
-        """[(what, figure, unit, frame)] for printing."""
-        rows = [("frames in both", self.compared, "", "")]
-        for name, (count, first) in (("only in the originals", self.absent), ("only derived", self.extra)):
-            rows.append((name, count, "", first[0] if first else ""))
-        rows += [(name, value, fields.SAMPLE[name].unit, key) for name, (value, key) in self.largest.items()]
-        return rows + [(f"{name} differs", count, "", "") for name, count in self.different.items()]
-
-    def __str__(self):
-        return "\n".join(f"{name:24}{figure:>14.6g} {unit:4} {key}".rstrip() for name, figure, unit, key in self.rows())
+    rows = [*_lists(theirs, official), *_rows(found, bars)]
+    return pd.DataFrame(rows, columns=("field", "frames", "largest", "unit", "at", "verdict")).set_index("field")
 
 
-def compare(derived, original, numbers, words=("hands",), show_progress=True):
-    """`Comparison` of two readers whose keys are the same for the same frame; every frame of both is read, no pictures.
+def _lists(theirs, official):
+    mine, its = set(official), set(theirs)
+    first = next((key for key in (*official, *theirs) if (key in mine) != (key in its)), "")
+    only = f"{len(mine - its)} only in the originals, {len(its - mine)} only in the file"
+    yield "frames", len(mine & its), len(mine ^ its), "", first, "the same" if mine == its else only
+    ranks = {key: rank for rank, key in enumerate(official)}
+    common = [key for key in theirs if key in ranks]
+    swapped = [key for before, key in itertools.pairwise(common) if ranks[key] < ranks[before]]
+    verdict = "another one" if swapped else "the originals'"
+    yield "order", len(common), len(swapped), "", swapped[0] if swapped else "", verdict
 
-    numbers, words: fields to compare; one that only one of them has is left out and named, and so is a pose or shape of
-    a hand that has none (``mano_valid``).
-    """
-    places = {}
-    for place in range(len(derived)):
-        places[derived.light(place)["key"]] = place
-    largest, different = {}, dict.fromkeys(words, 0)
-    absent, compared, left_out = [], 0, set()
-    total = range(len(original))
-    for place in progress(total, desc="comparing with the originals", disable=not show_progress, unit="frame"):
-        try:
-            mine = original[place]
-        except Skip:
+
+def _rows(found, bars):
+    for name, (unit, bar) in bars.items():
+        if not found.get(name):
             continue
-        if mine["key"] not in places:
-            absent.append(mine["key"])
-            continue
-        theirs = derived[places.pop(mine["key"])]
-        compared += 1
-        for name in numbers:
-            if not _has(mine, name) or not _has(theirs, name):
-                left_out.add(name)
-                continue
-            difference = _difference(name, mine[name], theirs[name])
-            if name not in largest or difference > largest[name][0]:
-                largest[name] = difference, mine["key"]
-        for name in words:
-            different[name] += mine[name] != theirs[name]
-    extra = sorted(places)
-    parts = ((len(absent), tuple(absent[:_NAMED])), (len(extra), tuple(extra[:_NAMED])))
-    return Comparison(compared, largest, different, *parts, tuple(sorted(left_out)))
+        key, largest = max(found[name], key=lambda one: one[1])
+        off = sum(value > bar for _, value in found[name])
+        verdict = "agrees" if not off else f"differs by more than {bar:g} in {off} frames"
+        yield name, len(found[name]), float(largest), unit, key, verdict
 
 
-def _has(sample, name):
-    fitted = name.startswith("pose") or name == "shape"
-    return name in sample and (not fitted or bool(np.asarray(sample.get("mano_valid", True)).all()))
-
-
-def _difference(name, mine, theirs):
-    mine, theirs = (np.asarray(one, np.float64) for one in (mine, theirs))
-    if mine.shape != theirs.shape:
-        return float("inf")
-    plain = np.abs(mine - theirs)
-    if not name.startswith("pose"):
-        return float(plain.max(initial=0))
-    turns = [Rotation.from_rotvec(one[..., :3].reshape(-1, 3)) for one in (mine, theirs)]
-    return float(max((turns[0].inv() * turns[1]).magnitude().max(), plain[..., 3:].max()))
+def turned(one, other):
+    """The angle (rad) between two global orientations, axis-angle (3,)."""
+    return float((Rotation.from_rotvec(one).inv() * Rotation.from_rotvec(other)).magnitude())

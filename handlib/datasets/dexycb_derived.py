@@ -1,5 +1,4 @@
-"""DexYCB from the annotation files that HandOccNet's published code needs, DEX_YCB_s0_{train,test}_data.json, and how
-far they are from the original release.
+"""DexYCB from the annotation files that HandOccNet's published code needs, DEX_YCB_s0_{train,test}_data.json.
 
 They lie in ``annotations/`` below the folder of the subjects (the published code: data/DEX_YCB/data/annotations/), and
 exist for setup s0 alone. Which joints, poses and frames they hold is known from their author's words only: PCA
@@ -18,7 +17,6 @@ from handlib.datasets.windows import Window
 from handlib.files import InputError, require
 
 SETUP = "s0"
-COMPARED = ("joints_cam", "joints_img", "bbox", "K", "pose_from_mean", "shape")
 _MEND = (
     "get it from the page of HandOccNet's code, or leave out source='derived': the original release needs no such file"
 )
@@ -50,17 +48,18 @@ def _require_s0(setup):
 class Derived(Reader):
     """Samples as of `handlib.datasets.dexycb.DexYCB`, in the file's order, without objects and cameras' places.
 
-    root: the folder of the subjects; ``image_id`` is the file's own number, which is not the toolkit's index. ``bbox``
-    is the tight box of the annotated ``joints_img``; ``pose_from_mean`` as annotated: no body model is needed. Raises
-    InputError for a file that is missing, cut or not as published, naming the annotation.
+    root: the folder of the subjects; file: where the file is, if not in its usual place. ``image_id`` is the file's own
+    number, which is not the toolkit's index. ``bbox`` is the tight box of the annotated ``joints_img``;
+    ``pose_from_mean`` as annotated: no body model is needed. Raises InputError for a file that is missing, cut or not
+    as published, naming the annotation.
     """
 
     name = "dexycb"
 
-    def __init__(self, root, split, setup, window):
+    def __init__(self, root, split, setup, window, file=None):
         super().__init__()
         _require_s0(setup)
-        path = require(path_of(root, split), _MEND)
+        path = require(file or path_of(root, split), _MEND)
         self.split, self.root = split, root
         self.table = derived.read(path, _NUMBERS, {"hand_type": _SIDES})
         self._pictures = [_named(path, name) for name in self.table.file_names]
@@ -134,14 +133,3 @@ class Completion:
     def __call__(self, sample):
         data = read_bytes(sample)
         return {**sample, **self.window(sample, data, check_picture(sample, data))}
-
-
-def check(root, split, bodies=None, show_progress=True):
-    """How far a user's derived file is from the original release in the same folder -> `derived.Comparison`.
-
-    Every frame's labels are opened. bodies: as of the reader; without MANO files poses are not compared.
-    """
-    from handlib.datasets import read
-
-    readers = (read("dexycb", root, split, source=source, bodies=bodies) for source in ("derived", "original"))
-    return derived.compare(*readers, COMPARED, show_progress=show_progress)
