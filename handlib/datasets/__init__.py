@@ -10,11 +10,13 @@ import inspect
 
 from handlib.files import InputError, require_known
 
-_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink", "freihand")}
+_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink", "freihand", "ho3d", "dexycb")}
 FOLDERS = {  # where each data set lies below a data root
     "interhand": "InterHand",
     "oakink": "OakInk",
+    "ho3d": "HO3D",
     "freihand": "FreiHAND",
+    "dexycb": "DexYCB",
 }
 
 
