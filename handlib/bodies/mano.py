@@ -71,11 +71,12 @@ class ManoLayer(nn.Module):
 
     side: "right" or "left"; source: where the model comes from, in words; is_free: it is the free hand, not MANO;
     corrections: what was put right in the file, in words; faces (1538, 3) int64; weights (778, 16) skinning weights;
-    joint_regressor (16, 778) rest mesh to rest joints; hands_mean (45,) rad; components (45, 45), one per row. Tensors
-    move with the module; none is in its state dict.
+    joint_regressor (16, 778) rest mesh to rest joints; hands_mean (45,) rad; components (45, 45), one per row, fewer
+    where the argument ``components`` says that ``model`` holds fewer. Tensors move with the module; none is in its
+    state dict.
     """
 
-    def __init__(self, model, side, dtype=torch.float32, corrections=(), labels=None):
+    def __init__(self, model, side, dtype=torch.float32, corrections=(), labels=None, components=45):
         super().__init__()
         self._labels = labels
         self.side, self.corrections = side, tuple(corrections)
@@ -88,11 +89,11 @@ class ManoLayer(nn.Module):
             "weights": torch.as_tensor(model.weights, dtype=dtype),
             "joint_regressor": torch.as_tensor(model.J_regressor, dtype=dtype),
             "hands_mean": torch.as_tensor(model.need("hands_mean", (45,)), dtype=dtype),
-            "components": torch.as_tensor(model.need("hands_components", (45, 45)), dtype=dtype),
+            "components": torch.as_tensor(model.need("hands_components", (components, 45)), dtype=dtype),
         }.items():
             self.register_buffer(name, array, persistent=False)
 
-    def forward(self, *, pose, mean_added, shape=None, transl=None, pose_kind="rotvec"):
+    def forward(self, *, pose, mean_added, shape=None, transl=None, pose_kind="rotvec", transforms=False):
         """Arguments (any leading shapes ``…`` that broadcast; computed in the layer's dtype, under autocast too):
 
         pose: global orientation first, then the 15 joints in MANO's order, as ``pose_kind`` says:
@@ -100,9 +101,10 @@ class ManoLayer(nn.Module):
             "matrix" (…, 16, 3, 3); "sixd" (…, 16, 6), a matrix's first column and then its second.
         mean_added: True where the pose is whole as it is; False where it is an offset from the model's mean pose, which
             is then added (only "rotvec" and "pca" can be). There is no default: data sets differ.
-        shape (…, 10), None for the mean shape; transl (…, 3) metres, None for none.
+        shape (…, 10), None for the mean shape; transl (…, 3) metres, None for none; transforms: whether to return them.
 
-        Returns {"verts": (…, 778, 3), "joints": (…, 16, 3)}, metres; the wrist is where the model puts it, plus transl.
+        Returns {"verts": (…, 778, 3), "joints": (…, 16, 3)}, metres; the wrist is where the model puts it, plus transl;
+        and where asked for "transforms" (…, 16, 4, 4), from each joint's own frame, as it turned, to the hand's.
         Raises InputError for an unknown pose kind, a wrong size, or a mean that cannot be added.
         """
         with _full_precision(self.hands_mean.device.type):
@@ -111,14 +113,18 @@ class ManoLayer(nn.Module):
             if shape.shape[-1] != self.shape_size:
                 raise InputError("MANO layer", f"has {shape.shape[-1]} values", f"give {self.shape_size}", "shape")
             lead = torch.broadcast_shapes(rotations.shape[:-3], shape.shape[:-1])
-            verts, joints = self.skinning(
+            verts, world = self.skinning(
                 rotations.expand(*lead, 16, 3, 3).reshape(-1, 16, 3, 3),
                 shape.expand(*lead, self.shape_size).reshape(-1, self.shape_size),
             )
-            out = {"verts": verts.view(*lead, *verts.shape[1:]), "joints": joints.view(*lead, 16, 3)}
+            world = world.view(*lead, 16, 4, 4)
+            out = {"verts": verts.view(*lead, *verts.shape[1:]), "joints": world[..., :3, 3].contiguous()}
             if transl is not None:
                 shift = self._tensor(transl).unsqueeze(-2)
                 out = {name: points + shift for name, points in out.items()}
+            if transforms:
+                moved = torch.cat([world[..., :3, :3], out["joints"].unsqueeze(-1)], -1)
+                out["transforms"] = torch.cat([moved, world[..., 3:, :].expand(*moved.shape[:-2], 1, 4)], -2)
             return out
 
     def rotations(self, pose, mean_added, pose_kind):
@@ -128,7 +134,9 @@ class ManoLayer(nn.Module):
         if pose_kind not in sizes:
             raise InputError("MANO layer", f"'{pose_kind}' is unknown", f"one of: {', '.join(sizes)}", "pose_kind")
         size = sizes[pose_kind]
-        if tuple(pose.shape[-len(size) :]) != size or not (pose_kind != "pca" or 3 <= size[0] <= 48):
+        if tuple(pose.shape[-len(size) :]) != size or not (
+            pose_kind != "pca" or 3 <= size[0] <= 3 + len(self.components)
+        ):
             raise InputError("MANO layer", f"has shape {tuple(pose.shape)}", f"(…, {size}) for '{pose_kind}'", "pose")
         if pose_kind in ("matrix", "sixd"):
             if not mean_added:

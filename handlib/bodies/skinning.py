@@ -50,7 +50,7 @@ class Skinning(nn.Module):
     def forward(self, rotations, coefficients):
         """Arguments: ``rotations`` (N, J, 3, 3), each joint relative to its parent; ``coefficients`` (N, S).
 
-        Returns verts (N, V, 3) and joints (N, J, 3).
+        Returns verts (N, V, 3) and transforms (N, J, 4, 4): each joint's turn and place in the model's frame.
         """
         n, verts, joints = rotations.shape[0], self.weights.shape[1], self.weights.shape[0]
         rotations = rotations.index_select(1, self.order)
@@ -63,7 +63,18 @@ class Skinning(nn.Module):
         moves = moves.permute(0, 2, 3, 1).reshape(n * 12, joints)
         blended = (moves @ self.weights).view(n, 3, 4, verts)
         posed = (blended[:, :, :3] * unposed).sum(2) + blended[:, :, 3]
-        return posed.transpose(1, 2).contiguous(), place.squeeze(3).index_select(1, self.back)
+        return posed.transpose(1, 2).contiguous(), world.index_select(1, self.back)
+
+    def arrays(self):
+        """The model's arrays as tensors, exactly as they were put in (in the dtype given), by their official names."""
+        verts, shapes = self.weights.shape[1], len(self.rest_blend)
+        blend = self.blend.view(-1, 3, verts)
+        pose = blend[shapes:].view(-1, 9, 3, verts)[self.back[1:] - 1].reshape(-1, 3, verts)
+        return {
+            "v_template": self.template.view(3, verts).T,
+            "shapedirs": blend[:shapes].permute(2, 1, 0),
+            "posedirs": pose.permute(2, 1, 0),
+        }
 
     def _chain(self, rotations, offsets):
         """Transform (N, J, 4, 4) of every joint into the model's frame: one product per level of the tree."""

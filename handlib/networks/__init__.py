@@ -16,6 +16,7 @@ _CLASSES = {
     "rle": ("rle", "RegressFlow3D"),
     "i2l_meshnet": ("i2l_meshnet", "I2LMeshNet"),
     "iknet": ("iknet", "IKNet"),
+    "handoccnet": ("handoccnet", "HandOccNet"),
 }
 
 

@@ -42,7 +42,8 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self(convolution(x))
         parts = convolution.weight, self.weight, self.bias, self.running_mean, self.running_var
-        if convolution.bias is not None or any(part.is_inference() for part in parts):
+        parts += () if convolution.bias is None else (convolution.bias,)
+        if any(part.is_inference() for part in parts):
             return self(convolution(x))
         state = [(part.data_ptr(), part._version) for part in parts]
         if (
@@ -50,7 +51,8 @@ class BatchNorm(nn.BatchNorm2d):
             or self._kept[0] != state
             or any(a is not b for a, b in zip(parts, self._kept[1], strict=True))
         ):
-            self._kept = state, parts, *fusion.fuse_conv_bn_weights(parts[0], None, *parts[3:], self.eps, *parts[1:3])
+            joined = fusion.fuse_conv_bn_weights(parts[0], convolution.bias, *parts[3:5], self.eps, *parts[1:3])
+            self._kept = state, parts, *joined
         weight, bias = self._kept[2:]
         return F.conv2d(x, weight, bias, convolution.stride, convolution.padding)
 

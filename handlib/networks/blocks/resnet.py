@@ -30,8 +30,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs, width, stride=1, norm=nn.BatchNorm2d):
+    def __init__(self, inputs, width, stride=1, norm=nn.BatchNorm2d, slope=0.0):
         super().__init__()
+        self.slope = slope
         outputs = self.expansion * width
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = norm(width)
@@ -44,17 +45,21 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
 
     def forward(self, x):
-        y = F.relu(normed(self.conv1, self.bn1, x), inplace=True)
-        y = F.relu(normed(self.conv2, self.bn2, y), inplace=True)
+        y = _activate(normed(self.conv1, self.bn1, x), self.slope)
+        y = _activate(normed(self.conv2, self.bn2, y), self.slope)
         y = normed(self.conv3, self.bn3, y)
         y += x if self.downsample is None else normed(*self.downsample, x)
-        return F.relu(y, inplace=True)
+        return _activate(y, self.slope)
 
 
-def bottlenecks(inputs, width, blocks, stride=1, norms=(nn.BatchNorm2d, nn.BatchNorm2d)):
+def bottlenecks(inputs, width, blocks, stride=1, norms=(nn.BatchNorm2d, nn.BatchNorm2d), slope=0.0):
     """``blocks`` bottlenecks in a row; the first one has the stride, and the first of the two kinds of norm."""
-    rest = [Bottleneck(4 * width, width, norm=norms[1]) for _ in range(blocks - 1)]
-    return nn.Sequential(Bottleneck(inputs, width, stride, norms[0]), *rest)
+    rest = [Bottleneck(4 * width, width, norm=norms[1], slope=slope) for _ in range(blocks - 1)]
+    return nn.Sequential(Bottleneck(inputs, width, stride, norms[0], slope), *rest)
+
+
+def _activate(x, slope):
+    return F.leaky_relu(x, slope, inplace=True) if slope else F.relu(x, inplace=True)
 
 
 class ResNet(nn.Module):
@@ -62,23 +67,25 @@ class ResNet(nn.Module):
 
     The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is
     ResNet-50. ``norms``: the batch norm of the stem and of each layer's first block, and that of the other blocks.
+    ``slope``: of the activations below zero, 0 for ReLU.
     """
 
-    def __init__(self, blocks=(3, 4, 6, 3), norms=(nn.BatchNorm2d, nn.BatchNorm2d)):
+    def __init__(self, blocks=(3, 4, 6, 3), norms=(nn.BatchNorm2d, nn.BatchNorm2d), slope=0.0):
         super().__init__()
+        self.slope = slope
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = norms[0](64)
-        self.layer1 = bottlenecks(64, 64, blocks[0], norms=norms)
-        self.layer2 = bottlenecks(256, 128, blocks[1], 2, norms)
-        self.layer3 = bottlenecks(512, 256, blocks[2], 2, norms)
-        self.layer4 = bottlenecks(1024, 512, blocks[3], 2, norms)
+        self.layer1 = bottlenecks(64, 64, blocks[0], norms=norms, slope=slope)
+        self.layer2 = bottlenecks(256, 128, blocks[1], 2, norms, slope)
+        self.layer3 = bottlenecks(512, 256, blocks[2], 2, norms, slope)
+        self.layer4 = bottlenecks(1024, 512, blocks[3], 2, norms, slope)
 
     def forward(self, images):
         return self.layers(self.stem(images))
 
     def stem(self, images):
         """(B, 3, h, w) -> (B, 64, h / 4, w / 4)."""
-        x = F.relu(normed(self.conv1, self.bn1, images), inplace=True)
+        x = _activate(normed(self.conv1, self.bn1, images), self.slope)
         return F.max_pool2d(x, 3, 2, padding=1)
 
     def layers(self, x):
