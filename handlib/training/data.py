@@ -18,6 +18,7 @@ from handlib.files import require_known
 CROPS = {
     geometry.HandPairInput: (crops.hand_pair, crops.draw),
     geometry.HandInput: (crops.single_hand, crops.draw_single),
+    geometry.ManoInput: (crops.mano_hand, crops.draw_mano),
 }
 
 

@@ -52,7 +52,7 @@ class Training(pl.LightningModule):
             torch.nn.utils.clip_grad_norm_(together, self.recipe.clip)
 
     def on_validation_epoch_start(self):
-        self.collector = Collector(self.net)
+        self.collector = Collector(self.net, self.trainer.datamodule.validation)
 
     def validation_step(self, batch, _):
         self.collector.add(self.net(batch["image"]), batch)

@@ -12,7 +12,7 @@ import torch
 
 from handlib import fields, geometry, metrics, protocols
 from handlib.files import InputError, progress, require, write_atomic
-from handlib.training import data
+from handlib.training import data, mano
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,13 @@ class Predictions:
         """The given rows only (a slice, a mask or places)."""
         cut = [{name: array[chosen] for name, array in group.items()} for group in (self.predictions, self.truth)]
         return Predictions(*cut, self.index[chosen], self.facts)
+
+    def with_known_truth(self):
+        """The same without true arrays of which nothing is known (all NaN)."""
+        known = {
+            name: array for name, array in self.truth.items() if array.dtype.kind != "f" or not np.isnan(array).all()
+        }
+        return dataclasses.replace(self, truth=known)
 
     def save(self, path):
         """Write one .npz file, whole or not at all."""
@@ -61,13 +68,15 @@ class Predictions:
 
 
 class Collector:
-    """Gathers batches of a network's outputs into Predictions; the type of its ``input`` decides the arrays."""
+    """Gathers batches of a network's outputs into Predictions; the type of its ``input``, and for some inputs the data
+    set of ``pack``, decide the arrays.
+    """
 
-    def __init__(self, net):
-        self.net, self.official, self.parts = net, OFFICIAL[type(net.input)], []
+    def __init__(self, net, pack=None):
+        self.net, self.pack, self.official, self.parts = net, pack, OFFICIAL[type(net.input)], []
 
     def add(self, out, batch):
-        predictions, truth = self.official(self.net, out, batch)
+        predictions, truth = self.official(self.net, out, batch, self.pack)
         tables = [{name: _host(value) for name, value in group.items()} for group in (predictions, truth)]
         self.parts.append(Predictions(*tables, _host(batch["index"])))
 
@@ -91,7 +100,7 @@ def _host(value):
     return (value.float() if value.dtype in (torch.float16, torch.bfloat16) else value).numpy()
 
 
-def _hand_pair(net, out, batch):
+def _hand_pair(net, out, batch, pack):
     """Arrays of the InterHand2.6M evaluator: millimetres, INTERHAND42 order; depths as (right, left).
 
     Of a network that segments also ``segm_overlap`` (N, 3, 33), see metrics.class_overlap: zeros without a part mask.
@@ -125,7 +134,7 @@ def _overlaps(predicted, target, valid):
     return torch.stack([torch.as_tensor(metrics.class_overlap(mine, true)).int() * seen for mine, true, seen in pairs])
 
 
-def _one_hand(net, out, batch):
+def _one_hand(net, out, batch, pack):
     """Arrays of OakInk's evaluator: metres in the camera frame, the root at its true depth."""
     targets = batch["targets"]
     placed = net.place(out, targets["K"].to(out["joints_uvd"]), targets["root_depth"].to(out["joints_uvd"]))
@@ -137,6 +146,7 @@ def _one_hand(net, out, batch):
 OFFICIAL = {  # by the type of a network's ``input``
     geometry.HandPairInput: _hand_pair,
     geometry.HandInput: _one_hand,
+    geometry.ManoInput: mano.official,
 }
 
 
@@ -166,12 +176,12 @@ def predict(
             if kept.facts == facts and np.array_equal(kept.index, chosen):
                 return kept
     crops, places = data.Crops(pack, net.input, root_depth, meta=True), [(0, int(index)) for index in chosen]
-    collector = Collector(net)
+    collector = Collector(net, pack)
     with evaluating(net, device), torch.autocast(device.type, torch.float16, enabled=half):
         loader = data.loader(crops, places, batch, data.workers(workers))
         for items in progress(loader, desc="predict", unit="batch", leave=False):
             collector.add(net(items["image"].to(device)), items)
-    made = collector.merged(**facts)
+    made = collector.merged(**facts).with_known_truth()
     if file is not None:
         made.save(file)
     return made
