@@ -113,7 +113,7 @@ class ManoLayer(nn.Module):
             if shape.shape[-1] != self.shape_size:
                 raise InputError("MANO layer", f"has {shape.shape[-1]} values", f"give {self.shape_size}", "shape")
             lead = torch.broadcast_shapes(rotations.shape[:-3], shape.shape[:-1])
-            verts, world = self.skinning(
+            verts, world = self.skinning.with_transforms(
                 rotations.expand(*lead, 16, 3, 3).reshape(-1, 16, 3, 3),
                 shape.expand(*lead, self.shape_size).reshape(-1, self.shape_size),
             )

@@ -50,8 +50,13 @@ class Skinning(nn.Module):
     def forward(self, rotations, coefficients):
         """Arguments: ``rotations`` (N, J, 3, 3), each joint relative to its parent; ``coefficients`` (N, S).
 
-        Returns verts (N, V, 3) and transforms (N, J, 4, 4): each joint's turn and place in the model's frame.
+        Returns verts (N, V, 3) and joints (N, J, 3).
         """
+        verts, world = self.with_transforms(rotations, coefficients)
+        return verts, world[:, :, :3, 3].contiguous()
+
+    def with_transforms(self, rotations, coefficients):
+        """Like ``forward``, but verts and (N, J, 4, 4): each joint's turn and place in the model's frame."""
         n, verts, joints = rotations.shape[0], self.weights.shape[1], self.weights.shape[0]
         rotations = rotations.index_select(1, self.order)
         features = torch.cat([coefficients, (rotations[:, 1:] - self.identity).flatten(1)], 1)
