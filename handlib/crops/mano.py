@@ -106,7 +106,7 @@ def box_source(image, box, side, input, scale):
         raise InputError("box", problem, "give x, y, width, height in pixels of the picture", field="boxes")
     flipped = side in (1, "left")
     affine, inverse = _affines(square, flipped, width, input.size, NO_AUGMENTATION)
-    return image[:, ::-1] if flipped else image, _back(affine), affine, inverse
+    return image[:, ::-1] if flipped else image, back(affine), affine, inverse
 
 
 class View:
@@ -146,8 +146,9 @@ def targets_of(sample, augmentation, spec, view):
     joints = sample["joints_cam"][0]
     if "joints_img" in sample:
         pixels = np.array(sample["joints_img"][0], np.float32)
-    else:
-        pixels = geometry.project(joints, sample["K"]).astype(np.float32)
+    else:  # zeros where nothing is known
+        known, pixels = sample["joints_valid"][0], np.zeros((len(joints), 2), np.float32)
+        pixels[known] = geometry.project(joints[known], sample["K"], eps=0.0)
     relative = (joints - joints[:1]).astype(np.float32)
     if view.flipped:
         pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
@@ -206,12 +207,12 @@ def source(sample, view):
     if view.flipped:
         corner[0] = sample["width"] - corner[0] - image.shape[1]
         image = image[:, ::-1]
-    inverse = _back(view.affine)
+    inverse = back(view.affine)
     inverse[:, 2] -= corner  # whole pixels: every interpolation weight stays
     return cut(image, inverse, view.size)
 
 
-def _back(affine):
+def back(affine):
     """OpenCV's own inverse of a map (2, 3), in double precision."""
     return cv2.invertAffineTransform(affine.astype(np.float64))
 

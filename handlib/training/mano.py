@@ -68,9 +68,9 @@ def _truth(net, batch, pack):
 def _true_verts(net, batch, pack):
     """(B, 778, 3) float32 in the camera's frame, NaN where there is no fit or where it is of another hand model."""
     meta, targets = batch["meta"], batch["targets"]
-    valid = meta.get("mano_valid", torch.zeros(len(meta["flipped"]), dtype=torch.bool))[:, None, None]
     if "verts_cam" in meta:
-        return torch.where(valid, meta["verts_cam"], torch.nan)
+        return torch.where(meta["joints_valid"].all(1)[:, None, None], meta["verts_cam"], torch.nan)
+    valid = meta["mano_valid"][:, None, None]
     pose = next((name for name in ("pose_flat", "pose_from_mean") if name in targets), None)
     if pose is None or not same_body(net.layer, pack):
         return torch.full((len(valid), 778, 3), np.nan)
