@@ -11,7 +11,6 @@ import numpy as np
 import roma
 import torch
 
-from handlib.fields import MANO16
 from handlib.files import InputError
 
 STRONGEST = 4  # joints per vertex that every reader of glTF takes
@@ -54,7 +53,7 @@ def rig(layer, pose, shape, transl, verts):
     joints = _rest(layer, np.mean(shape, 0))
     wrists = np.stack([_rest(layer, one)[0] for one in shape]) + transl
     rotations = layer.rotations(pose, False, "rotvec").cpu().double()
-    turns, shifts = _chain(rotations.numpy(), joints, wrists)
+    turns, shifts = _moved(layer, rotations, np.mean(shape, 0), wrists, joints)
     places, weights = strongest(layer.weights.cpu().numpy())
     sparse = np.zeros(layer.weights.shape)
     np.put_along_axis(sparse, places, weights, 1)
@@ -93,13 +92,11 @@ def _rest(layer, shape):
     return out["joints"].cpu().double().numpy()
 
 
-def _chain(rotations, joints, wrists):
+def _moved(layer, rotations, shape, wrists, joints):
     """Per joint, from the rest frame to the camera's: turns (F, 16, 3, 3) and shifts (F, 16, 3)."""
-    turns, ends = [rotations[:, 0]], [wrists]
-    for joint, parent in list(enumerate(MANO16.parents))[1:]:
-        turns.append(turns[parent] @ rotations[:, joint])
-        ends.append(ends[parent] + turns[parent] @ (joints[joint] - joints[parent]))
-    turns, ends = np.stack(turns, 1), np.stack(ends, 1)
+    settings = dict(shape=shape, transl=wrists - joints[0], pose_kind="matrix", mean_added=True, transforms=True)
+    world = layer(pose=rotations, **settings)["transforms"].cpu().double().numpy()
+    turns, ends = world[..., :3, :3], world[..., :3, 3]
     return turns, ends - np.einsum("fjik,jk->fji", turns, joints)
 
 
