@@ -30,7 +30,7 @@ class Recipe:
     ``clip``: largest norm of the gradient. ``published``: train with the faults of the published program that its
     figures were made with (the network's, the crop's, and ``clip`` for each parameter tensor on its own); false: as
     the papers mean it, ``clip`` for the whole gradient.
-    ``dataset``, ``mode``: the packs that it is for; ``mode`` is OakInk's way of splitting.
+    ``dataset``, ``mode``: the packs that it is for; ``mode`` is OakInk's way of splitting, or DexYCB's setup.
     """
 
     name: str

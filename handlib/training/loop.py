@@ -114,7 +114,9 @@ def fit(
 def _require_its_packs(recipe, *packs):
     """InputError when a pack is of another data set, or of another way of splitting, than the recipe is for."""
     for pack in filter(None, packs):
-        for field, found in (("dataset", pack.manifest["dataset"]), ("mode", pack.manifest["options"].get("mode"))):
+        options = pack.manifest["options"]
+        mode = options.get("mode", options.get("setup"))
+        for field, found in (("dataset", pack.manifest["dataset"]), ("mode", mode)):
             wanted = getattr(recipe, field)
             if wanted != found:
                 mend = f"give a pack of it, or another recipe ({', '.join(recipes.names())})"

@@ -22,16 +22,17 @@ def official(net, out, batch, pack):
     """
     dataset = pack.manifest["dataset"] if pack is not None else None
     given = {name: out[name].detach().float().cpu() for name in ("joints", "verts")}
-    mine, true = _placed(given, batch["meta"]), _truth(net, batch, pack)
+    mine, true = placed(given, batch["meta"]), _truth(net, batch, pack)
     if dataset == "dexycb":
         return _dexycb(given, mine, true, batch)
     if dataset in SERVER:
         frame = SERVERS[SERVER[dataset]].frame
-        return tuple(_in_frame(frame, points) for points in (mine, true))
+        return tuple(in_frame(frame, points) for points in (mine, true))
     return mine, true
 
 
-def _in_frame(frame, points):
+def in_frame(frame, points):
+    """{"joints_cam" (B, 21, 3), "verts_cam" (B, V, 3)} -> {"xyz", "verts"} in a server's order and axes, float32."""
     found = {"xyz": frame.official(points["joints_cam"], joints=True), "verts": frame.official(points["verts_cam"])}
     return {name: torch.from_numpy(values).to(torch.float32) for name, values in found.items()}
 
@@ -47,8 +48,8 @@ def _dexycb(given, mine, true, batch):
     }
 
 
-def _placed(points, meta):
-    """Joints and vertices, relative to whatever -> in the camera's frame, wrists at the true ones."""
+def placed(points, meta):
+    """{"joints", "verts"}, anywhere -> {"joints_cam", "verts_cam"}, mirrored back, the wrists at the true ones."""
     wrist, signs = meta["joints_cam"][:, None, 0].float(), _signs(meta["flipped"])
     return {f"{name}_cam": (points[name] - points["joints"][:, :1]) * signs + wrist for name in ("joints", "verts")}
 
@@ -79,7 +80,7 @@ def _true_verts(net, batch, pack):
         shape=targets["shape"].to(net.layer.faces.device),
         mean_added=pose == "pose_flat",
     )
-    verts = _placed({name: made[name].float().cpu() for name in ("joints", "verts")}, meta)["verts_cam"]
+    verts = placed({name: made[name].float().cpu() for name in ("joints", "verts")}, meta)["verts_cam"]
     return torch.where(valid, verts, torch.nan)
 
 
