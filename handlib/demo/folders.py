@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handlib import __version__
 from handlib.bodies import free
-from handlib.files import InputError, read_json, write_atomic, write_json
+from handlib.files import InputError, read_json, write_atomic, write_json, write_text
 
 MANIFEST = "demo.json"
 _MAKER = {"made_by": "handlib.demo"}
@@ -41,3 +41,10 @@ def write_marker(folder):
     """Say beside the annotations which body model they are of."""
     marker = {"model": "handlib free hand", "version": __version__, "source": free.SOURCE}
     write_json(folder / "body_model.json", marker)
+
+
+def write_mesh(path, thing):
+    """An `objects.Object` as an OBJ file, metres."""
+    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in thing.verts]
+    lines += [f"f {a} {b} {c}" for a, b, c in thing.faces + 1]
+    write_text(path, "\n".join([f"# {thing.name}, made by handlib.demo (CC0)", *lines]) + "\n")

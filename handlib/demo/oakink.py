@@ -14,7 +14,7 @@ from handlib import bodies, geometry
 from handlib.demo import folders, holding, objects, pool, scene
 from handlib.demo.holding import Plan
 from handlib.demo.poses import Hands
-from handlib.files import InputError, write_atomic, write_json, write_text
+from handlib.files import InputError, write_atomic, write_json
 
 VERSION = 1  # of the pictures; raise it when they change, so that data made before are made anew
 VIEWS = ("north_east", "south_east", "north_west", "south_west")  # by camera number
@@ -68,7 +68,7 @@ def _fill(image, moments, seed, processes, show_progress):
     _lists(image, samples, seed)
     write_json(image / "anno" / "seq_status.json", {sequence.name: "demo" for sequence in sequences})
     for name in dict.fromkeys(sequence.plan.thing for sequence in sequences):
-        _write_mesh(image / "obj" / f"{_CODES[name]}.obj", objects.make(name))
+        folders.write_mesh(image / "obj" / f"{_CODES[name]}.obj", objects.make(name))
     folders.write_marker(image / "anno")
 
 
@@ -233,12 +233,6 @@ class _StoragePickler(pickle.Pickler):
             if isinstance(value, _Storage)
             else None
         )
-
-
-def _write_mesh(path, thing):
-    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in thing.verts]
-    lines += [f"f {a} {b} {c}" for a, b, c in thing.faces + 1]
-    write_text(path, "\n".join([f"# {thing.name}, made by handlib.demo (CC0)", *lines]) + "\n")
 
 
 # -------------------------------------------------------------------------------------------------- splits
