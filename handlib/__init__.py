@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "alignment analysis bench bodies confidence crops datasets demo doctor fields files fitting geometry metrics "
-    "networks packs protocols recipes render runs submissions tables training verify viewer"
+    "networks packs predict protocols recipes render runs submissions tables training verify viewer"
 ).split()
 
 

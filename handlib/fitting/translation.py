@@ -13,7 +13,7 @@ import torch
 
 from handlib.files import InputError
 
-NEAR = 0.02  # metres: nothing that a camera sees is nearer
+NEAR, FAR = 0.02, 100.0  # metres: nothing that a camera sees is nearer, no hand that it makes out is farther
 STEPS = 12
 _FEWEST = 2  # joints, below which a place is not determined
 _ROBUST, _SIGMA = 1.345, 1.4826  # Huber's threshold in standard deviations; median of |x| to standard deviation
@@ -33,9 +33,11 @@ def translation(joints, pixels, K, weights=None, steps=STEPS):
     the points that count. Tensors come back on the joints' device in their dtype; the work is done in float64.
 
     The start is the linear least-squares solution of x + tx = u (z + tz) along the rays (u, v); where that would have
-    a point nearer than `NEAR`, the place at which hand and picture have the same spread. Then ``steps`` damped
+    a point nearer than `NEAR`, the place at which hand and picture have the same spread (at most `FAR` away: pixels in
+    one point say no distance). Then ``steps`` damped
     Gauss-Newton steps lower Huber's loss of the distances in pixels, its threshold 1.345 robust standard deviations of
-    the hand's own errors; steps that raise it, or lead points behind the camera, are not taken. No hand's answer
+    the hand's own errors; steps that raise it, or lead out of these
+    bounds, are not taken. No hand's answer
     depends on the others.
 
     Raises InputError for wrong shapes, infinite values, a camera without focal length, and, naming the rows, fewer than
@@ -50,7 +52,7 @@ def translation(joints, pixels, K, weights=None, steps=STEPS):
     for _ in range(steps):
         trial = place - _newton(points, place, seen, focal, centre, share, scale, damping)
         raised = _cost(points, trial, seen, focal, centre, share, scale)
-        down = (raised < cost) & (_nearest(points, trial, share) >= NEAR)
+        down = (raised < cost) & _within(points, trial, share)
         place = torch.where(down[:, None], trial, place)
         damping = torch.where(down, (damping / 10).clamp(min=1e-9), damping * 10)
         scale = torch.where(down[:, None], _scale(_distance(points, place, seen, focal, centre), share), scale)
@@ -106,7 +108,7 @@ def _start(points, rays, focal, share):
     away = rays * points[..., 2:] - points[..., :2]
     right = torch.cat([(weight * away).sum(1), -(weight * rays * away).sum((1, 2))[:, None]], 1)
     solved, failed = torch.linalg.solve_ex(normal, right)
-    good = (failed == 0) & solved.isfinite().all(1) & (_nearest(points, solved, share) >= NEAR)
+    good = (failed == 0) & solved.isfinite().all(1) & _within(points, solved, share)
     return torch.where(good[:, None], solved, _by_spread(points, rays, share))
 
 
@@ -116,13 +118,15 @@ def _by_spread(points, rays, share):
     wide = (part * (points - middle[:, None])[..., :2].square()).sum((1, 2)).sqrt()
     seen = (part * (rays - centre[:, None]).square()).sum((1, 2)).sqrt()
     depth = wide / seen.clamp(min=1e-9)
+    depth = depth.clamp(max=FAR)
     depth = torch.maximum(depth, middle[:, 2] - torch.where(share > 0, points[..., 2], torch.inf).amin(1) + 2 * NEAR)
     return torch.cat([centre * depth[:, None], depth[:, None]], 1) - middle
 
 
-def _nearest(points, place, share):
-    """The smallest depth (N,) of the points that count."""
-    return torch.where(share > 0, points[..., 2] + place[:, None, 2], torch.inf).amin(1)
+def _within(points, place, share):
+    """(N,) bool: every point that counts is in front of the camera, and the hand not out of sight."""
+    nearest = torch.where(share > 0, points[..., 2] + place[:, None, 2], torch.inf).amin(1)
+    return (nearest >= NEAR) & (place[:, 2] <= FAR)
 
 
 def _errors(points, place, seen, focal, centre):

@@ -1,0 +1,208 @@
+"""From pictures with boxes to hands in the camera's frame."""
+
+import collections
+import contextlib
+import dataclasses
+import time
+
+import numpy as np
+import torch
+
+from handlib.bodies import mirror
+from handlib.files import InputError
+from handlib.fitting.translation import translation
+from handlib.predict import answers, boxes, cameras, prediction, reading
+
+STAGES = ("decode", "detect", "crop", "network", "model", "translation")
+_HELD = 1 << 28  # bytes of pictures that may wait for their hands
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Item:
+    """A picture and what is known of it, as for `Predictor.__call__`; boxes None: a detector finds them."""
+
+    image: object
+    boxes: object = None
+    sides: object = None
+    K: object = None
+    name: str | None = None
+    scores: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Unusable:
+    """A picture that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+class Predictor:
+    """A network and what stands around it.
+
+        predictor = Predictor(networks.load(FILE))
+        made = predictor("photo.jpg", boxes=[[120, 80, 90, 110]], sides="left")
+        for made in predictor.many(items): ...  # hands of many pictures go through the network together
+
+    net: a one-hand network with its weights (HandOccNet, IntegralPose, RLE, I2L-MeshNet; see `answers` for what each
+    says and what is assumed); it is moved to ``device`` (None: the GPU where there is one) and put into eval mode.
+    batch: hands that go through it at once. focal: what pictures without K are taken to have, see
+    `cameras.intrinsics`. detector: a callable that finds the boxes, see `boxes.detected`. bodies: folder or file of the
+    hand model that networks without one are completed with (None: the free hand). box_scale: how much larger than the
+    box a crop is (None: the network's; HandOccNet's demo has 1.25).
+
+    ``layers``: {"right", "left"} of hand models; the left one is the mirror image of the network's right hand, as left
+    hands are shown to it mirrored. ``seconds``: {stage: seconds so far}.
+    """
+
+    def __init__(self, net, device=None, batch=16, focal=None, detector=None, bodies=None, box_scale=None):
+        if batch < 1:
+            raise InputError("Predictor", f"is {batch}", "give 1 or more", "batch")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.net = net.to(self.device).eval()
+        self.reader = answers.reader(self.net, bodies, box_scale)
+        self.batch, self.focal, self.detector = batch, focal, detector
+        right = self.reader.layer
+        self.layers = {"right": right, "left": mirror.mirrored(right)}
+        self.faces = right.faces.cpu().numpy()
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    def __call__(self, image, boxes=None, sides=None, K=None, name=None, scores=None):
+        """The hands of one picture -> `Prediction`.
+
+        image: a path, an array or a PIL image (`reading.read`); boxes (N, 4): x, y, width, height in pixels of the
+        picture as shown; sides: "right" or "left" (0, 1), one for all or one each; K (3, 3) in pixels, None: assumed,
+        see ``focal``; scores (N,) are handed through. Raises InputError for a picture, box, side or K that cannot be
+        used, naming it.
+        """
+        (made,) = self.many([Item(image, boxes, sides, K, name, scores)])
+        return made
+
+    def many(self, items, skip=False, pictures=False):
+        """Predictions of `Item` s (or tuples, or dicts, of the same), one by one, in order; memory stays bounded.
+
+        skip: what cannot be used does not end it: boxes are left out and named in ``Prediction.skipped``, and in place
+        of the prediction of an unreadable picture comes an `Unusable`. pictures: give pairs of these and the
+        `reading.Picture` (None for an unreadable one).
+        """
+        waiting, hands = collections.deque(), []
+        for item in items:
+            entry = self._entry(item, skip)
+            waiting.append(entry)
+            hands += entry.hands
+            while len(hands) >= self.batch or (hands and self._too_many(waiting)):
+                self._answer(hands[: self.batch])
+                del hands[: self.batch]
+            yield from self._done(waiting, pictures)
+        while hands:
+            self._answer(hands[: self.batch])
+            del hands[: self.batch]
+        yield from self._done(waiting, pictures)
+
+    def _too_many(self, waiting):
+        return len(waiting) > 4 * self.batch or sum(one.picture.image.nbytes for one in waiting if one.hands) > _HELD
+
+    def _done(self, waiting, pictures):
+        while waiting and all(hand.answer is not None for hand in waiting[0].hands):
+            entry = waiting.popleft()
+            made = entry.unusable or self._prediction(entry)
+            yield (made, entry.picture) if pictures else made
+
+    def _entry(self, item, skip):
+        """A picture, read, with a crop for each of its hands."""
+        item = item if isinstance(item, Item) else Item(**item) if isinstance(item, dict) else Item(*item)
+        try:
+            with self._timed("decode"):
+                picture = reading.read(item.image, item.name)
+        except InputError as error:
+            if not skip:
+                raise
+            return _Entry(None, None, "", None, unusable=Unusable(str(item.name or item.image), str(error)))
+        K, source = cameras.intrinsics(picture, item.K, self.focal)
+        found = self._boxes(item, picture, skip)
+        entry = _Entry(picture, K, source, found)
+        with self._timed("crop"):
+            for box, side in zip(found.boxes, found.side, strict=True):
+                crop, inverse = self.reader.crop(picture.image, box, int(side), K)
+                entry.hands.append(_Hand(crop, inverse, bool(side), K))
+        return entry
+
+    def _boxes(self, item, picture, skip):
+        crop = self.net.input.size
+        if item.boxes is not None:
+            return boxes.checked(item.boxes, item.sides, picture.size, picture.name, item.scores, crop, skip)
+        if self.detector is None:
+            raise InputError(picture.name, "has no boxes", "give boxes, or the Predictor a detector", "boxes")
+        with self._timed("detect"):
+            return boxes.detected(self.detector, picture.image, picture.size, picture.name, crop)
+
+    @torch.inference_mode()
+    def _answer(self, hands):
+        """Put some hands through the network and into space."""
+        with self._timed("network"):
+            images = torch.from_numpy(np.stack([hand.crop for hand in hands])).to(self.device)
+            out = self.net(images)
+        with self._timed("model"):
+            inverse, K = (self._tensor([getattr(hand, name) for hand in hands]) for name in ("inverse", "K"))
+            left = torch.tensor([hand.left for hand in hands], device=self.device)
+            made = self.reader.read(_finite(out), inverse, left, K)
+        with self._timed("translation"):
+            transl, error = translation(made["joints"], made["joints_img"], K)
+            made |= {"transl": transl, "reprojection_px": error}
+            for name, points in (("joints_cam", "joints"), ("verts_cam", "verts")):
+                made[name] = made.pop(points) + transl[:, None]
+            made = {name: value.float().cpu().numpy() for name, value in made.items()}
+        for row, hand in enumerate(hands):
+            hand.answer, hand.crop = {name: value[row] for name, value in made.items()}, None
+
+    def _tensor(self, arrays):
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.from_numpy(np.stack(arrays)).to(self.device, kind)
+
+    def _prediction(self, entry):
+        picture, found = entry.picture, entry.found
+        common = (picture.name, picture.size, entry.K, entry.source)
+        if not entry.hands:
+            return prediction.empty(*common, self.faces, skipped=found.skipped)
+        arrays = {name: np.stack([hand.answer[name] for hand in entry.hands]) for name in entry.hands[0].answer}
+        return prediction.Prediction(
+            *common, side=found.side, boxes=found.boxes.astype(np.float32), score=found.score.astype(np.float32),
+            right_faces=self.faces, skipped=found.skipped, **arrays,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _timed(self, stage):
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self.device.type == "cuda" and stage in STAGES[3:]:
+                torch.cuda.synchronize(self.device)
+            self.seconds[stage] += time.perf_counter() - start
+
+
+def _finite(out):
+    """The network's output; InputError when it is none."""
+    for name, value in out.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError("network", "answers with NaN or infinite values", "look at its weights", name)
+    return out
+
+
+@dataclasses.dataclass(eq=False)
+class _Hand:
+    crop: np.ndarray
+    inverse: np.ndarray
+    left: bool
+    K: np.ndarray
+    answer: dict | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class _Entry:
+    picture: object
+    K: np.ndarray
+    source: str
+    found: object
+    hands: list = dataclasses.field(default_factory=list)
+    unusable: object = None
