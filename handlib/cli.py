@@ -14,6 +14,7 @@ def parser():
 
     demo = commands.add_parser("demo", help="make the free demo data and run every notebook on it")
     demo.add_argument("--data", default="data/demo", help="where the demo data go (default: data/demo)")
+    demo.add_argument("--jobs", type=int, help="notebooks at a time (default: one per processor, at most 4)")
 
     doctor = commands.add_parser("doctor", help="what is present, what is missing, and where each missing file goes")
     doctor.add_argument("--data", default="data", help="the data root to look at (default: data)")
@@ -86,12 +87,12 @@ def main(arguments=None):
 
 
 def _demo(options):
-    from handlib import datasets, demo, runs
+    from handlib import datasets, demo, runs, walkthrough
 
     data = runs.from_root(options.data)
-    for name, make in (("interhand", demo.make_interhand), ("oakink", demo.make_oakink)):
-        make(data / datasets.FOLDERS[name])
-    runs.walk_through(data)
+    demo.make_interhand(data / datasets.FOLDERS["interhand"])
+    demo.make_oakink(data / datasets.FOLDERS["oakink"], frames=48)
+    walkthrough.walk(data, jobs=options.jobs)
 
 
 def _doctor(options):

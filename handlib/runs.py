@@ -12,7 +12,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from handlib.files import InputError, read_json, require, require_known, write_atomic, write_json
+from handlib.files import InputError, require, require_known, write_atomic, write_json
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
@@ -108,6 +108,11 @@ def start(name, data="data/demo", out="", **choices):
     own = parameters(notebook) if choices and notebook.exists() else {}
     others = [Path(value).stem for choice, value in choices.items() if value != own.get(choice, value)]
     return Run(name, data, from_root(out) if out else data_outputs(data) / "_".join([name, *others]))
+
+
+def processors():
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def commit():
@@ -245,34 +250,3 @@ def _write_report(notebook, path):
     html, _ = nbconvert.HTMLExporter().from_filename(str(notebook))
     with write_atomic(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-
-
-def walk_through(data="data/demo", settings=None):
-    """Run every notebook in order on one data root, then print each run's tables and what there is to look at.
-
-    A notebook that takes ``dataset`` runs once for each data set that is there, each run in a folder of its own.
-    settings: {notebook's stem: parameters}.
-    """
-    import pandas
-
-    runs = [
-        (path.stem, more | (settings or {}).get(path.stem, {})) for path in notebooks() for more in _each(path, data)
-    ]
-    folders = [(stem, run_notebook(stem, given, data=data)) for stem, given in runs]
-    for stem, folder in folders:
-        receipt = read_json(folder / "receipt.json")
-        print(f"\n== {folder.name}  ({receipt['seconds']} s)\n{folder}/{stem}.html")
-        for name in receipt[TABLES]:
-            print(f"\n{name}\n{pandas.read_parquet(folder / TABLES / f'{name}.parquet').to_string()}")
-        for name in receipt[PICTURES]:
-            print(folder / PICTURES / name)
-    return [folder for _, folder in folders]
-
-
-def _each(notebook, data):
-    """The parameters of a notebook's runs on a data root: one for each data set there, or one alone."""
-    from handlib import datasets
-
-    if "dataset" not in parameters(notebook):
-        return [{}]
-    return [{"dataset": name} for name, folder in datasets.FOLDERS.items() if (from_root(data) / folder).is_dir()]

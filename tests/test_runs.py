@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from handlib import cli, runs
+from handlib import cli, runs, walkthrough
 from handlib.files import InputError
 
 
@@ -126,10 +126,17 @@ def test_another_choice_than_the_notebooks_own_has_its_own_folder(choosing):
 
 
 def test_the_walk_through_runs_a_notebook_for_every_data_set_there(choosing, capsys):
-    folders = runs.walk_through("data", {"01_small": {"epochs": "3"}})
+    folders = walkthrough.walk("data", {"01_small": {"epochs": "3"}}, 2)
     assert [folder.name for folder in folders] == ["01_small", "02_choice", "02_choice_oakink"]
     said = capsys.readouterr().out
     assert f"{folders[2]}/02_choice.html" in said and "oakink" in said
     assert pd.read_csv(folders[0] / "tables" / "result.csv").epochs.item() == 3
     (choosing / "data" / "OakInk").rmdir()
-    assert [folder.name for folder in runs.walk_through("data")] == ["01_small", "02_choice"]
+    assert [folder.name for folder in walkthrough.walk("data", jobs=1)] == ["01_small", "02_choice"]
+
+
+def test_the_walk_through_names_the_notebook_that_failed_and_ends_those_beside_it(choosing, capsys):
+    with pytest.raises(RuntimeError, match="02_choice.ipynb: field 'colour'"):
+        walkthrough.walk("data", {"02_choice": {"colour": "red"}}, 2)
+    said = capsys.readouterr().out
+    assert "dataset=oakink colour=red: failed" in said and "dataset=interhand colour=red: failed" in said
