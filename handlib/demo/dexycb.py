@@ -77,10 +77,10 @@ def _fill(root, moments, seed, processes, show_progress):
     for one in sequences:
         _yaml(root / one.name / "meta.yml", one.meta())
         for serial, camera in cameras.items():
+            folder = root / one.name / serial
+            folder.mkdir(exist_ok=True)
             for frame in range(len(one.moments)):
-                np.savez_compressed(
-                    root / one.name / serial / f"labels_{frame:06d}.npz", **one.labels(frame, camera, layers)
-                )
+                np.savez_compressed(folder / f"labels_{frame:06d}.npz", **one.labels(frame, camera, layers))
     for thing in dict.fromkeys(thing for one in sequences for thing in one.things):
         folders.write_mesh(root / "models" / NAMES[thing] / "textured_simple.obj", objects.make(thing))
     folders.write_marker(root / "calibration")
@@ -202,11 +202,10 @@ class Sequence:
         """The arrays of a label file. models: the right and the left free hand's arrays."""
         hand, placed = self.moments[frame]
         poses = [_in_camera(camera, placed[thing]) for thing in self.things]
+        made = [objects.make(thing) for thing in self.things]
         meshes = [
-            render.Mesh(points @ pose[:, :3].T + pose[:, 3], made.faces, np.full(len(made.faces), _NUMBERS[thing]))
-            for thing, pose in zip(self.things, poses, strict=True)
-            for made in (objects.make(thing),)
-            for points in (made.verts,)
+            _painted(one.verts @ pose[:, :3].T + pose[:, 3], one.faces, _NUMBERS[one.name])
+            for one, pose in zip(made, poses, strict=True)
         ]
         out = {
             "pose_y": np.float32(poses), "pose_m": np.zeros((1, 51), np.float32),
@@ -217,7 +216,7 @@ class Sequence:
             joints, mesh = (geometry.world_to_camera(part, camera.rot, camera.pos) for part in (
                 bodies.joints21(hand.verts, hand.joints, "manopth"), hand.verts))  # fmt: skip
             verts, faces = render.seal(mesh, model["f"].astype(np.int64))
-            meshes.append(render.Mesh(verts, faces, np.full(len(faces), HAND)))
+            meshes.append(_painted(verts, faces, HAND))
             out["pose_m"] = _pose(hand, camera, model)
             out |= {
                 "joint_3d": np.float32(joints[None]),
@@ -248,6 +247,10 @@ def _mirrored(placed):
 
 def _thing(made, placed, far=False):
     return scene.Thing(made.verts @ placed.turn.T + placed.place, made.faces, made.verts, made.look, far)
+
+
+def _painted(verts, faces, number):
+    return render.Mesh(verts, faces, np.full(len(faces), number))
 
 
 def _in_camera(camera, placed):
