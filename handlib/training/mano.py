@@ -73,7 +73,7 @@ def _true_verts(net, batch, pack):
         return torch.where(meta["joints_valid"].all(1)[:, None, None], meta["verts_cam"], torch.nan)
     valid = meta["mano_valid"][:, None, None]
     pose = next((name for name in ("pose_flat", "pose_from_mean") if name in targets), None)
-    if pose is None or not same_body(net.layer, pack):
+    if pose is None or not same_body(pack, net.layer):
         return torch.full((len(valid), 778, 3), np.nan)
     made = net.layer(
         pose=targets[pose].to(net.layer.faces.device),
@@ -84,6 +84,6 @@ def _true_verts(net, batch, pack):
     return torch.where(valid, verts, torch.nan)
 
 
-def same_body(layer, pack):
+def same_body(pack, layer):
     """Whether a hand model is the one of which the pack's fits are (a list of samples does not say: taken for so)."""
     return pack is None or layer.is_free != (pack.manifest["fits_of"] == "MANO")

@@ -327,17 +327,19 @@ _CLOSELY = {"integral_pose": _slices, "rle": _densities, "i2l_meshnet": _vertice
 # ------------------------------------------------------------------------------------------------------- meshes
 
 
-def meshes_over_images(items, verts, faces, captions=None, columns=4, tile=2.6):
+def meshes_over_images(items, verts, faces, captions=None, columns=4, tile=2.6, K=None):
     """Meshes over their crops, each picture beside itself with its mesh.
 
-    items: of `handlib.training.Crops`, unaugmented; verts (N, V, 3) m, camera frame; faces (F, 3).
+    items: of `handlib.training.Crops`, unaugmented; verts (N, V, 3) m, camera frame; faces (F, 3); K (N, 3, 3) of the
+    crops, None: their targets have it.
     """
     pictures = []
-    for item, points in zip(items, np.asarray(verts, float), strict=True):
+    cameras = [item["targets"]["K"] for item in items] if K is None else K
+    for item, points, camera in zip(items, np.asarray(verts, float), cameras, strict=True):
         plain = cv2.resize(
             figures.picture(item["image"]), None, fx=_ENLARGE, fy=_ENLARGE, interpolation=cv2.INTER_CUBIC
         )
-        K = np.asarray(item["targets"]["K"], float) * [[_ENLARGE], [_ENLARGE], [1]]
+        K = np.asarray(camera, float) * [[_ENLARGE], [_ENLARGE], [1]]
         K[:2, 2] += (_ENLARGE - 1) / 2
         hand = render.Mesh(*render.seal(points, faces), colours=palette.lit("right"))
         pictures += [plain, render.overlay(plain, [hand], K)]

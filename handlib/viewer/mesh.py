@@ -110,7 +110,7 @@ def from_sample(sample, hand, layer):
     """Hand number ``hand`` of a sample, in its camera frame. Raises ValueError when the hand has no MANO fit."""
     if not sample["mano_valid"][hand]:
         raise ValueError(f"{sample['key']}: hand {hand} has no MANO fit")
-    if "pose_flat" in sample:
+    if "transl_world" not in sample:
         return _from_camera_pose(sample, hand, layer)
     rotation = np.asarray(sample["cam_rot"])
     return Case(
@@ -120,9 +120,10 @@ def from_sample(sample, hand, layer):
 
 
 def _from_camera_pose(sample, hand, layer):
-    """The same where the pose is whole (no mean to add) and in the camera's frame, and the wrist says where it is."""
-    offsets = np.array(sample["pose_flat"][hand], float)
-    offsets[3:] -= layer.hands_mean.double().numpy()
+    """The same where the pose, whole or from the mean, is in the camera's frame, and the wrist says where it is."""
+    whole = "pose_flat" in sample
+    offsets = np.array(sample["pose_flat" if whole else "pose_from_mean"][hand], float)
+    offsets[3:] -= whole * layer.hands_mean.double().numpy()
     case = Case(
         layer, side_name(sample, hand), offsets, sample["shape"][hand], np.zeros(3), np.eye(3), np.zeros(3),
         name=str(sample["key"]),

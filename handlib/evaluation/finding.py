@@ -1,0 +1,80 @@
+"""Where an evaluation's things are: the checkpoint, the packs beside a pack, and what a hand model may be used for."""
+
+from pathlib import Path
+
+from handlib import networks, packs, runs
+from handlib.files import InputError, require
+from handlib.training.mano import same_body
+
+__all__ = ["checkpoint", "iknet", "known_pack", "protocol_names", "same_body", "training_pack", "truth_known"]
+# The first that is packed, and of which the truth is known, is measured.
+SPLITS = ("test", "evaluation", "val", "train", "train_part", "train+val", "training")
+TRAINED_BY = {
+    "interhand": "05_train_interacting",
+    "oakink": "03_train_hands",
+    "ho3d": "04_train_handoccnet",
+    "dexycb": "04_train_handoccnet",
+    "freihand": "04_train_handoccnet",
+}
+SUBMIT = "handlib eval CHECKPOINT PACK --submission FILE"
+_TRAINING = ("train", "train+val", "training", "train_part")
+IKNET = "iknet"  # folder of a run that trained one
+
+
+def checkpoint(data, dataset, given=""):
+    """``given``, or the last weights of the notebook that trains on this data set. InputError where there are none.
+
+    A notebook that trains on several data sets may have run on this one (its run folder is then named so), or else on
+    its usual one.
+    """
+    name, outputs = TRAINED_BY[dataset], runs.data_outputs(data)
+    usual, own = (outputs / run / "checkpoints" / "last" for run in (name, f"{name}_{dataset}"))
+    return require(
+        given or (own if own.exists() else usual),
+        f"run notebook {name[:2]} on this data root first (handlib run {name[:2]}), or give a checkpoint",
+    )
+
+
+def iknet(data, given=""):
+    """The IKNet in ``given``, or the one that notebook 03 trained on this data root; None where there is none."""
+    path = Path(given or runs.data_outputs(data) / TRAINED_BY["oakink"] / IKNET)
+    return networks.load(path, "iknet") if given or path.exists() else None
+
+
+def training_pack(pack):
+    """The training split's pack beside a pack of the same data set; None where there is none, or it is this one."""
+    own = pack.manifest["split"]
+    beside = pack.folder.name.removesuffix(own)
+    others = reversed(_TRAINING) if own == "val" else _TRAINING  # HO-3D's val is a part of its train
+    there = [folder for folder in map(pack.folder.with_name, (beside + split for split in others)) if _packed(folder)]
+    return packs.open(there[0]) if there and own not in _TRAINING else None
+
+
+def _packed(folder):
+    return (folder / "manifest.json").exists()
+
+
+def truth_known(pack):
+    """Whether the pack's joints are known; where the benchmark's server keeps the truth, the wrists are at most."""
+    return bool(pack.array("joints_valid")[..., 1:].any())
+
+
+def known_pack(folder, dataset, split="", **options):
+    """As `handlib.packs.find`: the pack to measure on, one whose truth is known. An empty split is the first of
+    `SPLITS`. InputError where the server keeps the truth of all that is packed, or of ``split``.
+    """
+    for wanted in [split] if split else SPLITS:
+        place = packs.place(folder, dataset, wanted, **options)
+        if _packed(place) and truth_known(packs.open(place)):
+            return packs.open(place)
+    pack = packs.find(folder, dataset, split, SPLITS, **options)
+    mend = f"measure on another split; `{SUBMIT}` writes what the server wants"
+    raise InputError(pack.folder, "has no truth: the benchmark's server keeps it", mend, "split")
+
+
+def protocol_names(pack):
+    """The protocols that measure predictions on a pack, the one whose figures are shown first."""
+    dataset = pack.manifest["dataset"]
+    if dataset == "ho3d":
+        return ("ho3d_v3" if pack.manifest["version"] == "v3" else "ho3d_v2",)
+    return ("dexycb_handoccnet", "dexycb") if dataset == "dexycb" else (dataset,)

@@ -1,0 +1,57 @@
+"""What a benchmark's server takes, written from predictions of a pack, and checked."""
+
+import warnings
+
+import numpy as np
+
+from handlib import submissions
+from handlib.evaluation.finding import protocol_names
+from handlib.files import InputError
+from handlib.submissions.hands import SERVERS
+
+ENDINGS = {"ho3d_v2": "zip", "ho3d_v3": "zip", "freihand": "zip", "dexycb": "txt"}
+
+
+def submission(made, pack, folder):
+    """Write what the pack's server wants -> (path, list of `handlib.submissions.Problem`, in words what it is).
+
+    made: predictions of the whole pack. The file is ``<folder>/<server>.<ending>``. Frames that packing skipped are
+    filled with zeros, as in the servers' own template, and the words say how many. Raises InputError for a data set
+    without such a server, and for predictions of a part of the pack.
+    """
+    server = protocol_names(pack)[-1]
+    if server not in ENDINGS:
+        raise InputError(pack.folder, f"is of '{server}', which is not submitted from here", "see handlib submit")
+    if len(made) != len(pack):
+        problem = f"are of {len(made)} of the {len(pack)} frames of the pack"
+        raise InputError("predictions", problem, "predict on all of them (samples=0)")
+    arrays, count, words = _rows(server, made, pack)
+    path, options = folder / f"{server}.{ENDINGS[server]}", {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*the server of .* wants")  # the words say so
+        submissions.write(server, arrays, path)
+    if server in SERVERS:
+        options["samples"] = count
+        wanted = SERVERS[server].samples
+        words += "" if count == wanted else f"; the server wants {wanted}, so this one is for looking at"
+    return path, submissions.check(server, path, **options), words
+
+
+def _rows(server, made, pack):
+    """The server's arrays, how many rows they have, and that in words."""
+    number = np.asarray(pack.index["image_id"])[made.index]
+    if server == "dexycb":
+        return {"id": number, "joint_3d": made.predictions["joint_3d"]}, len(made), f"{len(made)} images"
+    count = pack.manifest["listed"]
+    if pack.manifest["options"].get("source") == "derived":  # whose pictures have numbers of their own
+        if count != len(pack):
+            mend = "pack without source='derived': then every frame's row is known"
+            raise InputError(pack.folder, f"lacks {count - len(pack)} of the file's {count} frames", mend, "skipped")
+        number = made.index
+    arrays = {}
+    for name in ("xyz", "verts"):
+        given = made.predictions[name]
+        arrays[name] = np.zeros((count, *given.shape[1:]), given.dtype)
+        arrays[name][number] = given
+    lacking = count - len(made)
+    return arrays, count, f"{count} entries" + (f", of which {lacking} were skipped and are zeros" if lacking else "")
