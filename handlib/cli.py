@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from handlib.files import InputError
+from handlib.predict import command as predict_command
 
 
 def parser():
@@ -44,6 +45,8 @@ def parser():
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
 
+    predict_command.add(commands)
+
     submit = commands.add_parser("submit", help="write a benchmark's submission and check it, or only check one")
     submit.add_argument("server", help="freihand, ho3d_v2, ho3d_v3, dexycb, interhand, agora_smplx, agora_smpl")
     submit.add_argument("predictions", nargs="?", help="a .npz of named arrays")
@@ -59,7 +62,9 @@ def parser():
     submit.add_argument("--frame", choices=("house", "official"), help="default: by the arrays' names")
 
     verify = commands.add_parser("verify", help="compare this code with the published implementations' figures")
-    verify.add_argument("systems", nargs="*", metavar="SYSTEM", help="interhand, oakink, metrics (default: all)")
+    verify.add_argument(
+        "systems", nargs="*", metavar="SYSTEM", help="interhand, oakink, handoccnet, metrics (default: all)"
+    )
     verify.add_argument("--reference", help="another reference folder (default: the one the repository carries)")
 
     bench = commands.add_parser("bench", help="speed, as ratios to a plain ResNet-50 in the same run")
@@ -164,6 +169,7 @@ COMMANDS = {
     "pack": _pack,
     "run": _run,
     "eval": _eval,
+    "predict": predict_command.main,
     "submit": _submit,
     "verify": _verify,
     "bench": _bench,

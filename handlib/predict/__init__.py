@@ -4,28 +4,37 @@
     made = predictor("photo.jpg", boxes, sides)                      # one picture -> Prediction
     predict.run(predictor, "video.mp4", "out", boxes="boxes.json")   # a folder, a list, a video: streamed, resumable
 
-Boxes are x, y, width, height in pixels of the picture as shown (EXIF orientation applied), always.
+Boxes are x, y, width, height in pixels of the picture as shown (EXIF orientation applied), always. Names are imported
+on use, so that the command line's help stays quick.
 """
 
-from handlib.predict.box_files import BoxFile
-from handlib.predict.boxes import Boxes, from_keypoints, overlaps, sides_of, without_doubles
-from handlib.predict.cameras import intrinsics
-from handlib.predict.prediction import Prediction
-from handlib.predict.predictor import Item, Predictor, Unusable
-from handlib.predict.reading import Picture, read
+import importlib
 
-__all__ = [
-    "BoxFile",
-    "Boxes",
-    "Item",
-    "Picture",
-    "Prediction",
-    "Predictor",
-    "Unusable",
-    "from_keypoints",
-    "intrinsics",
-    "overlaps",
-    "read",
-    "sides_of",
-    "without_doubles",
-]
+FORMATS = ("npz", "json", "obj", "glb", "overlay")
+WHOLE = "whole"  # boxes: every picture shows one hand and nothing else
+
+_HOMES = {
+    "box_files": "BoxFile",
+    "boxes": "Boxes from_keypoints overlaps sides_of without_doubles",
+    "cameras": "intrinsics",
+    "detectors": "MediaPipeHands",
+    "job": "Done run",
+    "prediction": "Prediction",
+    "predictor": "Item Predictor Unusable",
+    "reading": "Picture read",
+    "sources": "open_source",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+__all__ = ["FORMATS", "WHOLE", *sorted(_HOME)]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(f"handlib.predict.{_HOME[name]}"), name)
+    if name in _HOMES:
+        return importlib.import_module(f"handlib.predict.{name}")
+    raise AttributeError(f"module 'handlib.predict' has no attribute {name!r}; it has: {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME, *_HOMES])

@@ -67,7 +67,7 @@ class Uvd:
     def __init__(self, net, bodies_folder, box_scale):
         if box_scale is not None:
             raise InputError("Predictor", "belongs to networks with MANO's parameters", "leave it out", "box_scale")
-        self.net = net
+        self.net, self.box_scale = net, None
         self.layer = bodies.load(bodies_folder, "mano_right").to(next(net.parameters()).device)
         with torch.no_grad():
             rest = self.layer(pose=np.zeros(48), mean_added=False)

@@ -48,17 +48,20 @@ class BoxFile:
             have, lack = ", ".join(list(self.hands)[:3]), ", ".join(str(name) for name in names[:3])
             raise InputError(self.path, f"names {have}…, and no picture of the source ({lack}…)", _MEND)
 
-    def of(self, name, number, K=None, layer=None):
-        """(boxes (N, 4), sides (N,), scores (N,)) of a picture; None where the file does not name it."""
+    def of(self, name, number, K=None, layer=None, side=None):
+        """(boxes (N, 4), sides (N,), scores (N,)) of a picture; None where the file does not name it.
+
+        side: of hands that do not say theirs; where it is None, hands with keypoints are guessed by K and layer.
+        """
         key = self.key_of(name, number)
         if key is None:
             return None
-        found = [self._hand(hand, f"{key}, hand {place}", K, layer) for place, hand in enumerate(self.hands[key])]
+        found = [self._hand(hand, f"{key}, hand {place}", K, layer, side) for place, hand in enumerate(self.hands[key])]
         columns = zip(*found, strict=True) if found else ([], [], [])
         return tuple(np.array(column) for column in columns)
 
-    def _hand(self, hand, where, K, layer):
-        side, score = hand.get("side"), hand.get("score")
+    def _hand(self, hand, where, K, layer, side):
+        side, score = hand.get("side") or side, hand.get("score")
         score = np.nan if score is None else score
         if "keypoints" in hand:
             points = np.array([[np.nan, np.nan] if point is None else point for point in hand["keypoints"]], float)

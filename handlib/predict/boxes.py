@@ -55,6 +55,11 @@ def checked(boxes, sides, size, name="picture", scores=None, crop=(256, 256), sk
     return Boxes(boxes[kept], side[kept], score[kept], kept, skipped)
 
 
+def none(why):
+    """`Boxes` of a picture without any, for one reason (its place is -1)."""
+    return Boxes(np.zeros((0, 4)), np.zeros(0, np.int8), np.zeros(0), np.zeros(0, int), ((-1, why),))
+
+
 def reason(box, size, crop=(256, 256)):
     """Why a box cannot be used in a picture of ``size``; "" when it can."""
     (x, y, w, h), (width, height) = (float(value) for value in box), size

@@ -75,7 +75,9 @@ class Prediction:
         """Write one .npz, whole or not at all."""
         facts = {"name": self.name, "size": list(self.size), "K_source": self.K_source, "skipped": self.skipped}
         with write_atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in _ARRAYS})
+            arrays = {name: getattr(self, name) for name in _ARRAYS}
+            arrays["right_faces"] = arrays["right_faces"].astype(np.int16)  # 778 vertices: a quarter of the file
+            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
 
     @classmethod
     def load(cls, path):
@@ -91,6 +93,7 @@ class Prediction:
             got = arrays[name].shape
             if len(got) != len(shape) or any(want not in (None, is_) for want, is_ in zip(shape, got, strict=True)):
                 raise InputError(path, f"has shape {got}", "remove it and run again", name)
+        arrays["right_faces"] = arrays["right_faces"].astype(np.int64)
         skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
         words = {"name": facts["name"], "size": tuple(facts["size"]), "K_source": facts["K_source"]}
         return cls(**words, **arrays, skipped=skipped)

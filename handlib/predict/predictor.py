@@ -19,7 +19,10 @@ _HELD = 1 << 28  # bytes of pictures that may wait for their hands
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Item:
-    """A picture and what is known of it, as for `Predictor.__call__`; boxes None: a detector finds them."""
+    """A picture and what is known of it, as for `Predictor.__call__`.
+
+    boxes None: a detector finds them; or a callable (`reading.Picture`, K) -> boxes, sides, scores.
+    """
 
     image: object
     boxes: object = None
@@ -99,6 +102,14 @@ class Predictor:
             del hands[: self.batch]
         yield from self._done(waiting, pictures)
 
+    def facts(self):
+        """What decides its answers, for receipts: the network and its weights, what is assumed."""
+        from handlib.training.predictions import fingerprint
+
+        detector = None if self.detector is None else getattr(self.detector, "name", _name(self.detector))
+        return {"network": self.net.name, "weights": fingerprint(self.net), "focal": self.focal, "detector": detector,
+                "box_scale": self.reader.box_scale, "hand_model": self.layers["right"].source}  # fmt: skip
+
     def _too_many(self, waiting):
         return len(waiting) > 4 * self.batch or sum(one.picture.image.nbytes for one in waiting if one.hands) > _HELD
 
@@ -119,7 +130,7 @@ class Predictor:
                 raise
             return _Entry(None, None, "", None, unusable=Unusable(str(item.name or item.image), str(error)))
         K, source = cameras.intrinsics(picture, item.K, self.focal)
-        found = self._boxes(item, picture, skip)
+        found = self._boxes(item, picture, K, skip)
         entry = _Entry(picture, K, source, found)
         with self._timed("crop"):
             for box, side in zip(found.boxes, found.side, strict=True):
@@ -127,11 +138,15 @@ class Predictor:
                 entry.hands.append(_Hand(crop, inverse, bool(side), K))
         return entry
 
-    def _boxes(self, item, picture, skip):
-        crop = self.net.input.size
-        if item.boxes is not None:
-            return boxes.checked(item.boxes, item.sides, picture.size, picture.name, item.scores, crop, skip)
+    def _boxes(self, item, picture, K, skip):
+        crop, given = self.net.input.size, (item.boxes, item.sides, item.scores)
+        if callable(item.boxes):
+            given = item.boxes(picture, K)
+        if given[0] is not None:
+            return boxes.checked(given[0], given[1], picture.size, picture.name, given[2], crop, skip)
         if self.detector is None:
+            if skip:
+                return boxes.none("has no boxes, and there is no detector")
             raise InputError(picture.name, "has no boxes", "give boxes, or the Predictor a detector", "boxes")
         with self._timed("detect"):
             return boxes.detected(self.detector, picture.image, picture.size, picture.name, crop)
@@ -179,6 +194,10 @@ class Predictor:
             if self.device.type == "cuda" and stage in STAGES[3:]:
                 torch.cuda.synchronize(self.device)
             self.seconds[stage] += time.perf_counter() - start
+
+
+def _name(detector):
+    return getattr(detector, "__name__", type(detector).__name__)
 
 
 def _finite(out):
