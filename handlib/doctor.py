@@ -21,6 +21,7 @@ MANO_SITE, SMPLX_SITE = "https://mano.is.tue.mpg.de", "https://smpl-x.is.tue.mpg
 INTERHAND_SITE = "https://mks0601.github.io/InterHand2.6M/"
 DIGIT_SITE = "https://github.com/zc-alexfan/digit-interacting"
 OAKINK_SITE = "https://oakink.net (annotations v2.1)"
+DEXYCB_SITE = "https://dex-ycb.github.io"
 OAKINK_ZOO = "https://huggingface.co/oakink/OakInk-v1-HMR"
 RESNET_SITE = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 EXPOSE_SITE = "https://github.com/vchoutas/expose"
@@ -46,7 +47,19 @@ class Row:
 def report(data="data"):
     """Look at everything -> list of `Row`. ``data``: the data root. A look that fails is itself a row, "broken"."""
     root = runs.from_root(data)
-    looks = (_python, _torch, _locked_packages, _tools, _bodies, _interhand, _oakink, _packs, _checkpoints, _demo)
+    looks = (
+        _python,
+        _torch,
+        _locked_packages,
+        _tools,
+        _bodies,
+        _interhand,
+        _oakink,
+        _dexycb,
+        _packs,
+        _checkpoints,
+        _demo,
+    )
     return [row for look in looks for row in _guarded(look, root)]
 
 
@@ -252,6 +265,15 @@ def _oakink(root):
         for split in ("train", "test"):
             path = folder / "anno" / "split" / f"split{number}" / f"seq_{split}.json"
             yield _file(group, f"SP{number} ({mode}) {split} list", path, OAKINK_SITE)
+
+
+def _dexycb(root):
+    group, folder = "DexYCB", root / "DexYCB"
+    subjects = [name for name in _names(folder) if "-subject-" in name]
+    count = f"{len(subjects)} of 10" if subjects else ""
+    yield Row(group, "subjects", PRESENT if subjects else MISSING, count, str(folder), DEXYCB_SITE)
+    for kind in ("intrinsics", ""):
+        yield _folder(group, f"calibration/{kind}", folder / "calibration" / kind, DEXYCB_SITE, "entries")
 
 
 def _folder(group, what, path, source, things):

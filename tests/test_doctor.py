@@ -222,3 +222,15 @@ def test_says_where_oakink_goes_and_what_is_there(tmp_path):
     place.write_text("[]")
     rows = {row.what: row for row in doctor.report(tmp_path / "data") if row.group == "OakInk-Image"}
     assert rows["SP1 (subject) test list"].status == "present"
+
+
+def test_says_which_of_dexycb_is_there(tmp_path):
+    def rows():
+        return {row.what: row for row in doctor.report(tmp_path / "data") if row.group == "DexYCB"}
+
+    folder = tmp_path / "data" / "DexYCB"
+    assert {row.status for row in rows().values()} == {"missing"} and rows()["subjects"].place == str(folder)
+    (folder / "20200820-subject-03").mkdir(parents=True)
+    (folder / "calibration" / "intrinsics").mkdir(parents=True)
+    assert (rows()["subjects"].status, rows()["subjects"].detail) == ("present", "1 of 10")
+    assert (rows()["calibration/"].status, rows()["calibration/intrinsics"].status) == ("present", "missing")
