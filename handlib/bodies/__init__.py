@@ -8,6 +8,7 @@ import importlib
 from handlib.files import InputError
 
 _MODELS = {"mano_left": "mano", "mano_right": "mano"}
+_MODELS |= {f"{kind}_{g}": "smplx" for kind in ("smplx", "smpl", "flame") for g in ("neutral", "male", "female")}
 _FUNCTIONS = {"joints21": "mano", "fit_error": "mano"}
 
 
@@ -21,9 +22,10 @@ def load(path, name, **options):
 
     Arguments: ``path``, the official file, a folder that holds it (there, in mano/, models/mano/ or bodies/mano/),
     or None or "free" for the free hand that the package carries (``layer.is_free``, ``layer.source`` say so);
-    ``name``: "mano_right" or "mano_left". Options: ``dtype`` (torch.float32); ``fix_left_shapedirs``
-    (True), whether the known sign error of MANO_LEFT.pkl is put right (``layer.corrections`` says whether it was);
-    ``part_labels``, a file of DIGIT's published vertex labels (default: labels from the skinning weights).
+    ``name``: one of ``names()``. Options: ``dtype`` (torch.float32); of MANO ``fix_left_shapedirs``
+    (True), whether the known sign error of MANO_LEFT.pkl is put right (``layer.corrections`` says whether it was), and
+    ``part_labels``, a file of DIGIT's published vertex labels (default: labels from the skinning weights); of the other
+    models ``shapes`` and ``expressions`` (10 each), how many of the file's directions the layer takes.
     Raises InputError when the file is missing, is not what it should be, or is damaged; there is no silent fall-back.
     """
     if name not in _MODELS:

@@ -1,6 +1,5 @@
 """MANO (Romero et al., "Embodied Hands", 2017) as a torch layer; equal to the smplx package's to 1e-6 m."""
 
-import contextlib
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch import nn
 
 from handlib import fields
 from handlib.bodies import files, free, left_shapedirs, parts
-from handlib.bodies.skinning import Skinning
+from handlib.bodies.skinning import Skinning, full_precision
 from handlib.files import InputError
 
 # Finger tips are mesh vertices, and everyone takes others: thumb, index, middle, ring, little.
@@ -107,7 +106,7 @@ class ManoLayer(nn.Module):
         and where asked for "transforms" (…, 16, 4, 4), from each joint's own frame, as it turned, to the hand's.
         Raises InputError for an unknown pose kind, a wrong size, or a mean that cannot be added.
         """
-        with _full_precision(self.hands_mean.device.type):
+        with full_precision(self.hands_mean.device.type):
             rotations = self.rotations(pose, mean_added, pose_kind)
             shape = rotations.new_zeros(self.shape_size) if shape is None else self._tensor(shape)
             if shape.shape[-1] != self.shape_size:
@@ -171,13 +170,6 @@ class ManoLayer(nn.Module):
 
     def extra_repr(self):
         return ", ".join([self.side, self.source, *self.corrections])
-
-
-def _full_precision(device_type):
-    """Autocast would run the products in half precision: millimetres of error."""
-    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return contextlib.nullcontext()
 
 
 def joints21(verts, joints, tips="manopth"):

@@ -3,6 +3,8 @@
 Follows Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); the numbers are those of the smplx package.
 """
 
+import contextlib
+
 import numpy as np
 import torch
 from torch import nn
@@ -95,6 +97,13 @@ class Skinning(nn.Module):
             done.append(level)
             first += size
         return torch.cat(done, 1)
+
+
+def full_precision(device_type):
+    """Autocast would run the products in half precision: millimetres of error."""
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def _tree_levels(parents):

@@ -1,7 +1,7 @@
 """Meshes and joints of people given as SMPL-X or SMPL parameters, as AGORA's evaluator makes them from submissions.
 
-The model files are read as `handlib.bodies.files` reads them, so nothing in them is run; the skinning is the smplx
-package's (`smplx.lbs`), in float32 as there.
+The model files are read as `handlib.bodies.files` reads them, so nothing in them is run; the layers are those of
+`handlib.bodies.smplx`, in float32 as the evaluator's.
 """
 
 import functools
@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.bodies import files
+from handlib.bodies import smplx
 from handlib.files import InputError, require
 from handlib.metrics import as_array
 
 BATCH = 32  # people at a time
-_MANY_SHAPES = 300  # a file with as many shape directions has its expressions after them; a small one after 10
 # name -> number of rotations; the order is that of the models' joints
 ROTATIONS = {
     "smplx": {"global_orient": 1, "body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1,
@@ -56,7 +55,8 @@ def meshes(people, model, bodies, names=None):
         for start in range(0, len(members), BATCH):
             some = members[start : start + BATCH]
             arrays = [_arrays(people[number], model, num_betas, vectors, layer, names[number]) for number in some]
-            joints, verts = layer({key: np.concatenate([one[key] for one in arrays]) for key in arrays[0]}, vectors)
+            together = {key: np.concatenate([one[key] for one in arrays]) for key in arrays[0]}
+            joints, verts = _meshes(layer, together, vectors)
             for number, mesh in zip(some, zip(joints, verts, strict=True), strict=True):
                 made[number] = mesh
     return made
@@ -77,7 +77,7 @@ def _arrays(person, model, num_betas, vectors, layer, where):
     """The parameters of one person, each with a leading axis of 1, float32."""
     params = person["params"]
     shapes = {name: (count, 3) if vectors else (count, 3, 3) for name, count in ROTATIONS[model].items()}
-    shapes |= {"transl": (3,), "betas": (layer.betas,)} | ({"expression": (10,)} if model == "smplx" else {})
+    shapes |= {"transl": (3,), "betas": (layer.shape_size,)} | ({"expression": (10,)} if model == "smplx" else {})
     found = {}
     for name, shape in shapes.items():
         if name not in params:
@@ -96,30 +96,28 @@ def _arrays(person, model, num_betas, vectors, layer, where):
 
 @functools.lru_cache(maxsize=6)
 def _layer(folder, model, gender, kid, num_betas):
-    """`_Layer`; the last six are kept, which are all that a submission can need."""
-    read = _find(folder, model, gender)
-    template = None
+    """The layer with as many betas; the last six are kept, which are all that a submission can need."""
+    read, template = smplx.read(folder, model, gender), None
     if kid:
         path = _named(folder, f"{model}_kid_template.npy", "get it from https://agora.is.tue.mpg.de (SMIL-X template)")
         template = np.load(path, allow_pickle=False)
         if template.shape != read.v_template.shape:
             problem = f"has shape {template.shape}, the model's template {read.v_template.shape}"
             raise InputError(path, problem, "use the child template of this body model")
-    return _Layer(read, template, num_betas)
+    betas = min(num_betas - kid, smplx.most_shapes(read))
+    return smplx.BodyLayer(smplx.select(read, betas, child=template))
 
 
-def _find(folder, model, gender):
-    endings = (".npz", ".pkl") if model == "smplx" else (".pkl", ".npz")
-    names = [f"{model.upper()}_{gender.upper()}{ending}" for ending in endings]
-    site = dict(files.KINDS.values())[model]
-    for name in names:
-        try:
-            path = files.find(folder, name, f"get the file from {site}")
-        except InputError as error:
-            missing = error
-            continue
-        return files.read(path, model)
-    raise missing
+def _meshes(layer, parameters, vectors):
+    """{name: (B, …) float32} -> joints (B, J, 3), verts (B, V, 3); numpy."""
+    import torch
+
+    given = {name: torch.from_numpy(array) for name, array in parameters.items()}
+    poses = {part: given[name] for name, part in zip(ROTATIONS[layer.kind], layer.parts, strict=True)}
+    rest = {"shape": given["betas"], "expression": given.get("expression"), "transl": given["transl"]}
+    with torch.no_grad():
+        out = layer(**poses, **rest, mean_added=not vectors, pose_kind="rotvec" if vectors else "matrix")
+    return out["joints"].numpy(), out["verts"].numpy()
 
 
 def _named(folder, name, mend):
@@ -129,67 +127,3 @@ def _named(folder, name, mend):
     if path is None:
         raise InputError(folder, f"holds no {name}", mend)
     return path
-
-
-class _Layer:
-    """One body model on the smplx package's skinning."""
-
-    def __init__(self, read, kid_template, num_betas):
-        import torch
-        from smplx.vertex_ids import vertex_ids
-
-        shapes = read.shapedirs.shape[-1]
-        few = shapes < _MANY_SHAPES
-        self.betas = min(num_betas - (kid_template is not None), 10 if few else _MANY_SHAPES)
-        directions = [read.shapedirs[:, :, : self.betas]]
-        if kid_template is not None:
-            directions.append((kid_template - kid_template.mean(0) - read.v_template)[..., None])
-            self.betas += 1
-        self.kind = read.kind
-        if self.kind == "smplx":
-            directions.append(read.shapedirs[:, :, 10:20] if few else read.shapedirs[:, :, 300:310])
-            hands = [read.need(f"hands_mean{side}", (45,)) for side in "lr"]
-            self._pose_mean = torch.tensor(np.concatenate([np.zeros(75), *hands]), dtype=torch.float32).view(-1, 3)
-            corners = read.faces[read.need("lmk_faces_idx", (51,)).astype(np.int64)]
-            self._landmarks = torch.tensor(corners), _float(read.need("lmk_bary_coords", (51, 3)))
-        ids = vertex_ids[self.kind if self.kind == "smplx" else "smplh"]
-        face, feet = ("nose", "reye", "leye", "rear", "lear"), ("BigToe", "SmallToe", "Heel")
-        tips = [side + tip for side in "lr" for tip in ("thumb", "index", "middle", "ring", "pinky")]
-        names = [*face, *(side + part for side in "LR" for part in feet), *tips]
-        self._extra = torch.tensor([ids[name] for name in names])
-        verts = len(read.v_template)
-        self._arrays = {
-            "v_template": _float(read.v_template),
-            "shapedirs": _float(np.concatenate(directions, -1)),
-            "posedirs": _float(read.posedirs.reshape(verts * 3, -1).T),
-            "J_regressor": _float(read.J_regressor),
-            "parents": torch.tensor(read.parents),
-            "lbs_weights": _float(read.weights),
-        }
-
-    def __call__(self, parameters, vectors):
-        """{name: (B, …) float32} -> joints (B, J, 3), verts (B, V, 3)."""
-        import torch
-        from smplx.lbs import lbs
-
-        given = {name: torch.from_numpy(array) for name, array in parameters.items()}
-        pose = torch.cat([given[name] for name in ROTATIONS[self.kind]], 1)
-        shape = given["betas"]
-        if self.kind == "smplx":
-            shape = torch.cat([shape, given["expression"]], -1)
-            pose = pose + self._pose_mean if vectors else pose
-        with torch.no_grad():
-            pose = pose.flatten(1) if vectors else pose
-            verts, joints = lbs(shape, pose, **self._arrays, pose2rot=vectors)
-            joints = [joints, verts[:, self._extra]]
-            if self.kind == "smplx":
-                corners, weights = self._landmarks
-                joints.append(torch.einsum("blfi,lf->bli", verts[:, corners], weights))
-            move = given["transl"][:, None]
-            return (torch.cat(joints, 1) + move).numpy(), (verts + move).numpy()
-
-
-def _float(array):
-    import torch
-
-    return torch.tensor(array, dtype=torch.float32)

@@ -13,6 +13,14 @@ from handlib.verify.reference import SHIPPED, Reference
 SYSTEMS = {
     "interhand": ["interhand_network", "interhand_data", "interhand_metrics", "interhand_mano", "interhand_end_to_end"],
     "oakink": ["oakink_network", "oakink_data", "oakink_fit", "oakink_metrics", "oakink_end_to_end"],
+    "handoccnet": [
+        "handoccnet_network",
+        "handoccnet_loss",
+        "handoccnet_data",
+        "handoccnet_fitting",
+        "handoccnet_end_to_end",
+    ],
+    "wholebody": ["wholebody_layers"],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }
 

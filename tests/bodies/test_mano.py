@@ -218,7 +218,7 @@ def test_fit_error_is_the_mean_over_valid_joints():
 
 
 def test_loading_names_what_is_wrong(folder, tmp_path):
-    assert bodies.names() == ["mano_left", "mano_right"]
+    assert {"mano_left", "mano_right"} < set(bodies.names())
     assert bodies.load(folder / "MANO_LEFT.pkl", "mano_left").side == "left"
     with pytest.raises(InputError, match="file of the left hand, 'mano_right' was asked for"):
         bodies.load(folder / "MANO_LEFT.pkl", "mano_right")
