@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
 
 from handlib.fields import HAND21, INTERHAND42, interhand42
 from handlib.files import InputError
@@ -83,6 +83,19 @@ def show_picture(axes, image, caption=""):
     axes.set_axis_off()
     if caption:
         axes.set_title(caption, fontsize=8, color=palette.INK)
+
+
+def show_pale(axes, image, caption=""):
+    """A picture on axes of its own, greyed, so that colours over it can be read."""
+    grey = picture(image).mean(-1, keepdims=True).repeat(3, -1)
+    show_picture(axes, (255 - 0.6 * (255 - grey)).round().astype(np.uint8), caption)
+
+
+def rings(axes, places, colours, size):
+    """The truth: open circles of radius ``size`` about ``places`` (N, 2), in pixels."""
+    for place, colour in zip(places, colours, strict=True):
+        axes.add_patch(Circle(place, size, fill=False, ec="white", lw=2.2, zorder=4))
+        axes.add_patch(Circle(place, size, fill=False, ec=colour, lw=1.2, zorder=5))
 
 
 def gallery(images, captions=None, columns=4, tile=2.6):

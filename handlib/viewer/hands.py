@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
-from matplotlib.patches import Circle, Ellipse, Rectangle
+from matplotlib.patches import Ellipse, Rectangle
 
 from handlib import networks, render
 from handlib.fields import HAND21
@@ -129,26 +129,13 @@ def while_training(looks, number=0):
     figure, panels = figures.sheet(2.6 * count, 2.5 * tall - 0.4, tall, count)
     for column, (caption, seen) in enumerate(looks.items()):
         for row, draw in enumerate(drawn[:-1]):
-            _pale(panels[row, column], seen.images[number], "" if row else caption)
+            figures.show_pale(panels[row, column], seen.images[number], "" if row else caption)
             draw(panels[row, column], seen, number, looks.values())
         drawn[-1](panels[-1, column], seen, number)
     limits = np.array([axes.get_ylim() for axes in panels[-1]])
     for axes in panels[-1]:
         axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
     return figure
-
-
-def _pale(axes, image, caption):
-    """A crop, greyed, so that colours over it can be read."""
-    picture = figures.picture(image).mean(-1, keepdims=True).repeat(3, -1)
-    figures.show_picture(axes, (255 - 0.6 * (255 - picture)).round().astype(np.uint8), caption)
-
-
-def _rings(axes, places, colours, size):
-    """The truth: open circles."""
-    for place, colour in zip(places, colours, strict=True):
-        axes.add_patch(Circle(place, size, fill=False, ec="white", lw=2.2, zorder=4))
-        axes.add_patch(Circle(place, size, fill=False, ec=colour, lw=1.2, zorder=5))
 
 
 def _layer(axes, values, colour, width, height):
@@ -167,13 +154,13 @@ def _heat_map(axes, seen, number, looks, joint):
     front = seen.shown["volume"][number, place].sum(0)
     _layer(axes, 0.75 * front / max(each.max() for each in fronts), colour, *seen.size)
     axes.scatter(*seen.uvd[number, place, :2] * seen.size, s=30, c=colour, edgecolors="white", linewidths=1, zorder=6)
-    _rings(axes, seen.truth[number, place, None, :2] * seen.size, [colour], 0.035 * seen.size[0])
+    figures.rings(axes, seen.truth[number, place, None, :2] * seen.size, [colour], 0.035 * seen.size[0])
 
 
 def _tips(axes, seen, number):
     places = seen.uvd[number][TIPS, :2] * seen.size
     axes.scatter(*places.T, s=26, c=COLOURS, edgecolors="white", linewidths=0.9, zorder=6)
-    _rings(axes, seen.truth[number][TIPS, :2] * seen.size, COLOURS, 0.028 * seen.size[0])
+    figures.rings(axes, seen.truth[number][TIPS, :2] * seen.size, COLOURS, 0.028 * seen.size[0])
 
 
 def _depth_curves(axes, seen, number, curves):
@@ -199,7 +186,7 @@ def _ellipses(axes, seen, number, looks):
         axes.add_patch(Ellipse(place, *(2 * width), fc=colour, alpha=opaque, lw=0, zorder=2))
         axes.add_patch(Ellipse(place, *(2 * width), fill=False, ec=colour, lw=1.0, zorder=3))
     axes.scatter(*places.T, s=10, c=colours, edgecolors="white", linewidths=0.5, zorder=6)
-    _rings(axes, seen.truth[number][:, :2] * seen.size, colours, 0.018 * seen.size[0])
+    figures.rings(axes, seen.truth[number][:, :2] * seen.size, colours, 0.018 * seen.size[0])
 
 
 def _depth_bars(axes, seen, number):
@@ -260,10 +247,10 @@ def _slices(seen, rows, joint):
         volume, truth = seen.shown["volume"][number][place], seen.truth[number][place]
         right = SLICES[int(np.abs(np.array(SLICES) - truth[2] * len(volume)).argmin())]
         for axes, cell in zip(line, SLICES, strict=True):
-            _pale(axes, seen.images[number], f"{seen.depth_cm(cell / len(volume)):+.1f} cm")
+            figures.show_pale(axes, seen.images[number], f"{seen.depth_cm(cell / len(volume)):+.1f} cm")
             _layer(axes, 0.85 * volume[cell] / volume.max(), colour, *seen.size)
             if cell == right:
-                _rings(axes, [truth[:2] * seen.size], [palette.TRUTH], 0.05 * seen.size[0])
+                figures.rings(axes, [truth[:2] * seen.size], [palette.TRUTH], 0.05 * seen.size[0])
                 axes.add_patch(Rectangle((-0.5, -0.5), *seen.size, fill=False, ec=palette.TRUTH, lw=4))
     words = f"{joint}: its volume in slices, cm behind the root; framed and ringed: where the joint is"
     figure.suptitle(words, fontsize=9, color=palette.INK)
@@ -312,7 +299,7 @@ def _vertices(seen, rows, joint):
             (line[0], seen.depth_cm(verts[:, 2]), "cm behind the root"),
             (line[1], spread[number], "mean width of its lixels (cells)"),
         ):
-            _pale(axes, seen.images[number], "")
+            figures.show_pale(axes, seen.images[number], "")
             shown = axes.scatter(*(verts[:, :2] * seen.size).T, s=4, c=values, cmap="viridis", zorder=3)
             bar = figure.colorbar(shown, ax=axes, shrink=0.75, pad=0.02)
             bar.set_label(words, fontsize=8)
