@@ -15,7 +15,7 @@ import roma
 import torch
 
 from handlib import bodies, geometry
-from handlib.bodies.mano import _full_precision
+from handlib.bodies.skinning import full_precision
 from handlib.files import InputError
 from handlib.fitting import inputs, poses, solver
 from handlib.fitting import published as published_fit
@@ -83,7 +83,7 @@ def fit(
     joints, a bone 0-9 without length, infinite values, a camera without focal length, options that do not go together.
     """
     # Full precision and gradients where they are needed, whatever the caller has switched on around this.
-    with torch.inference_mode(False), torch.no_grad(), _full_precision(layer.weights.device.type):
+    with torch.inference_mode(False), torch.no_grad(), full_precision(layer.weights.device.type):
         given = inputs.checked(joints, layer, K, weights, side, constant_shape, start)
         batch = batch if batch is None else inputs.positive(batch, "batch")
         _refuse_iknet(iknet, given)
