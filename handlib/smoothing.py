@@ -234,7 +234,7 @@ def _relative(layer, rotations, shape):
     """Vertices and joints, float64, where the layer puts them."""
     from handlib import bodies
 
-    out = layer(pose=rotations.float(), shape=shape, pose_kind="matrix", mean_added=True)
+    out = layer(pose=rotations.numpy(), shape=shape, pose_kind="matrix", mean_added=True)
     return [one.cpu().double().numpy() for one in (out["verts"], bodies.joints21(out["verts"], out["joints"]))]
 
 

@@ -95,7 +95,7 @@ def _rest(layer, shape):
 def _moved(layer, rotations, shape, wrists, joints):
     """Per joint, from the rest frame to the camera's: turns (F, 16, 3, 3) and shifts (F, 16, 3)."""
     settings = dict(shape=shape, transl=wrists - joints[0], pose_kind="matrix", mean_added=True, transforms=True)
-    world = layer(pose=rotations, **settings)["transforms"].cpu().double().numpy()
+    world = layer(pose=rotations.numpy(), **settings)["transforms"].cpu().double().numpy()
     turns, ends = world[..., :3, :3], world[..., :3, 3]
     return turns, ends - np.einsum("fjik,jk->fji", turns, joints)
 

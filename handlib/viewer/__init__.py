@@ -2,12 +2,25 @@
 
 ``mesh`` the mesh inspector, ``browser`` the dataset browser, ``widgets`` both in a notebook, ``static`` both as files,
 ``overview`` what a pack holds, ``figures`` the small matplotlib figures of training and evaluation, ``errors`` pictures
-of errors, ``gallery`` frames that open in the inspector, ``palette`` every colour.
+of errors, ``gallery`` frames that open in the inspector, ``frustum`` hands before their picture in space, ``boxes``
+drawn by hand, ``palette`` every colour.
 """
 
 import importlib
 
-_SUBMODULES = ("browser", "errors", "figures", "gallery", "mesh", "overview", "palette", "static", "widgets")
+_SUBMODULES = (
+    "boxes",
+    "browser",
+    "errors",
+    "figures",
+    "frustum",
+    "gallery",
+    "mesh",
+    "overview",
+    "palette",
+    "static",
+    "widgets",
+)
 
 
 def __getattr__(name):

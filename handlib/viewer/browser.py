@@ -186,7 +186,7 @@ def _content(pack, layers, state):
     picture = canvas(sample, posed, state)
     h, w = picture.shape[:2]
     content = {
-        "picture": dict(source=_data_uri(picture)),
+        "picture": dict(source=data_uri(picture)),
         "box": dict(_box(sample["bbox"]), visible=state.box),
         "title": dict(text=caption(pack, sample, state), font=dict(size=13), x=0.01, y=0.97),
         "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
@@ -203,11 +203,14 @@ def _content(pack, layers, state):
     return content
 
 
-def _data_uri(picture):
-    ok, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+def data_uri(picture):
+    """uint8 (h, w, 3) RGB as JPEG, or (h, w, 4) RGBA as PNG, in the form in which a page carries it."""
+    opaque = picture.shape[2] == 3
+    coded = np.ascontiguousarray(picture[..., ::-1] if opaque else picture[..., [2, 1, 0, 3]])
+    ok, data = cv2.imencode(".jpg" if opaque else ".png", coded, [cv2.IMWRITE_JPEG_QUALITY, 92] if opaque else [])
     if not ok:
         raise ValueError(f"a picture of shape {picture.shape} cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return f"data:image/{'jpeg' if opaque else 'png'};base64," + base64.b64encode(data).decode()
 
 
 def _box(bbox):

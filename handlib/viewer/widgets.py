@@ -1,9 +1,12 @@
-"""Thin ipywidgets over the pure functions of ``mesh`` and ``browser``: they read the controls into a State, no more."""
+"""Thin ipywidgets over the pure functions of the viewer: they read the controls into a State, no more."""
+
+from pathlib import Path
 
 import ipywidgets
 import plotly.graph_objects as go
 
-from handlib.viewer import browser, mesh
+from handlib.files import read_json
+from handlib.viewer import boxes, browser, frustum, mesh
 
 
 def inspector(cases, state=None):
@@ -42,6 +45,85 @@ def dataset_browser(pack, layers, state=None):
     _follow(controls, lambda: browser.update(shown, pack, layers, browser.State(**_values(controls))))
     frame, *switches = controls.values()
     return ipywidgets.VBox([frame, ipywidgets.HBox(switches), ipywidgets.HBox([_filling(shown)])])
+
+
+def hands_in_frustum(image, prediction, state=None):
+    """A picture's hands in its frustum (`frustum.figure`): opacity, a switch for each hand, the view."""
+    state = state or frustum.State()
+    shown = go.FigureWidget(frustum.figure(image, prediction, state, controls=False))
+    names = frustum.names(prediction)
+    controls = {
+        "opacity": ipywidgets.FloatSlider(state.opacity, min=0, max=1, step=0.05, description="opacity"),
+        "hands": [_switch(name, state.shows(hand)) for hand, name in enumerate(names)],
+        "view": _choice("from", frustum.VIEWS, state.view),
+        "backdrop": _switch("backdrop", state.backdrop),
+        "boxes": _switch("boxes", state.boxes),
+    }
+
+    def redraw():
+        values = _values(controls)
+        chosen = tuple(hand for hand, there in enumerate(values["hands"]) if there)
+        frustum.update(shown, prediction, frustum.State(**values | {"hands": chosen}))
+
+    _follow(controls, redraw)
+    row = [controls["opacity"], *controls["hands"], controls["backdrop"], controls["boxes"], controls["view"]]
+    wrapping = {"flex_flow": "row wrap"}
+    return ipywidgets.VBox([ipywidgets.Box(row, layout=wrapping), ipywidgets.HBox([_filling(shown)])])
+
+
+class BoxDrawer(ipywidgets.VBox):
+    """Draw a box about every hand; each stroke is kept in a file that `handlib.predict` takes.
+
+    pictures: {name: uint8 (h, w, 3) RGB, upright, or a path}; file: a .json, which is gone on with where it is there.
+    ``hands``: {name: [{"box": [x, y, w, h], "side": …}, …]} so far.
+    """
+
+    def __init__(self, pictures, file):
+        self.pictures, self.file = dict(pictures), Path(file)
+        before = read_json(self.file) if self.file.exists() else {}
+        self.hands = {name: [hand for hand in before.get(name, []) if "box" in hand] for name in self.pictures}
+        self._others = {name: [hand for hand in found if "box" not in hand] for name, found in before.items()}
+        first = next(iter(self.pictures))
+        self.picture = ipywidgets.Dropdown(options=list(self.pictures), value=first, description="picture")
+        self.side = _choice("draw", mesh.SIDES, "right")
+        undo = ipywidgets.Button(description="remove the last")
+        self.words = ipywidgets.HTML()
+        self.shown = go.FigureWidget(boxes.figure(self._image(), self.hands[first]))
+        self._say()
+        self.picture.observe(lambda change: self._turn_to(), "value")
+        self.side.observe(lambda change: self._turn_to(), "value")
+        undo.on_click(lambda button: self._keep(self.hands[self.picture.value][:-1]))
+        self.shown.layout.on_change(lambda *stale: self._drawn(), "shapes")
+        row = ipywidgets.HBox([self.picture, self.side, undo])
+        super().__init__([row, ipywidgets.HBox([_filling(self.shown)]), self.words])
+
+    def _image(self):
+        from handlib.predict import read
+
+        return read(self.pictures[self.picture.value]).image
+
+    def _turn_to(self):
+        with self.shown.batch_update():
+            boxes.change(self.shown, self._image(), self.hands[self.picture.value], self.side.value)
+        self._say()
+
+    def _drawn(self):
+        """A stroke came from the browser. plotly tells Python's shape objects nothing of it, and cannot move shapes that
+        it has no object for; its bare content is right. So the objects are made anew from that."""
+        height, width = self._image().shape[:2]
+        found = boxes.read(self.shown.layout.to_plotly_json().get("shapes", ()), (width, height))
+        if found != self.hands[self.picture.value]:
+            self._keep(found)
+
+    def _keep(self, hands):
+        self.hands[self.picture.value] = hands
+        self.shown.layout.shapes = boxes.shapes(hands)
+        boxes.write(self.file, {self.picture.value: hands + self._others.get(self.picture.value, [])})
+        self._say()
+
+    def _say(self):
+        counts = ", ".join(f"{name}: {len(hands)}" for name, hands in self.hands.items())
+        self.words.value = f"boxes in <code>{self.file}</code>: {counts}"
 
 
 def _choice(label, options, value):
