@@ -12,6 +12,7 @@ from handlib.networks import checkpoints
 from handlib.networks.base import KeyTable, Network
 from handlib.networks.blocks import attention, fpn, heads, mano_head
 from handlib.networks.blocks.hand_head import Encoder, HeatmapHead
+from handlib.networks.blocks.stages import forget, under
 
 WEIGHTS = {"vertices": 1e4, "joints": 1e4, "pose": 10.0, "shape": 0.1, "joints_img": 100.0}
 # Of the newest revision's state: constants of its fitting demo.
@@ -99,23 +100,22 @@ class HandOccNet(Network):
 
     def forward(self, images, stages=False):
         named = {}
-        keep = named.__setitem__ if stages else _forget
+        keep = named.__setitem__ if stages else forget
         primary, secondary, _ = self.parts(images, keep)
-        fitted = self.fit(secondary, primary, _under(keep, "FIT."))
+        fitted = self.fit(secondary, primary, under(keep, "FIT."))
         keep("FIT", fitted)
-        refined = self.set(fitted, fitted, _under(keep, "SET."))
+        refined = self.set(fitted, fitted, under(keep, "SET."))
         keep("SET", refined)
-        heatmaps, encoding, joints = self.head(refined, _under(keep, HEAD))
-        features = self.encoder(heatmaps, encoding, _under(keep, ENCODER))
-        out = {"joints_img": joints} | self.mano(features, self.layer, _under(keep, MANO))
+        heatmaps, encoding, joints = self.head(refined, under(keep, HEAD))
+        features = self.encoder(heatmaps, encoding, under(keep, ENCODER))
+        out = {"joints_img": joints} | self.mano(features, self.layer, under(keep, MANO))
         if stages:
             named |= {"heatmaps": heatmaps, "encoding": encoding}
             named |= {theirs: out[ours] for theirs, ours in OUTPUTS.items()}
         return named | out
 
-    def parts(self, images, keep=None):
+    def parts(self, images, keep=forget):
         """Primary and secondary features (B, 256, 32, 32) of images, and the mask (B, 1, 32, 32) that parts them."""
-        keep = keep or _forget
         images = self.prepared(images)
         layers = self.backbone.stem(images)
         keep("backbone.layer0", layers)
@@ -137,12 +137,12 @@ class HandOccNet(Network):
         (B, 4 heads, 1024 queries, 1024 keys), the last block's attention, FIT's with its gate, "gate" (B, 4, 1024)}.
         """
         primary, secondary, mask = self.parts(images)
-        asking = self.fit.layers[0](secondary, primary, _forget)
+        asking = self.fit.layers[0](secondary, primary, forget)
         last = self.fit.layers[1]
         found = {"mask": mask, "primary": primary, "secondary": secondary, "fit": last.weights(asking, primary)}
         found["gate"] = last.gate(asking + last.query_embedding, primary + last.key_embedding)
-        fitted = self.fit(secondary, primary, _forget)
-        asking = self.set.layers[0](fitted, fitted, _forget)
+        fitted = self.fit(secondary, primary, forget)
+        asking = self.set.layers[0](fitted, fitted, forget)
         return found | {"set": self.set.layers[1].weights(asking, fitted)}
 
     def loss(self, out, targets):
@@ -190,12 +190,3 @@ class HandOccNet(Network):
     def load_backbone(self, file):
         """Fill the ResNet-50 from torchvision's ImageNet file; returns the names not used (the classifier's)."""
         return checkpoints.load_backbone(self.backbone, file)
-
-
-def _forget(name, tensor):
-    pass
-
-
-def _under(keep, prefix):
-    """``keep`` with names below ``prefix``."""
-    return keep if keep is _forget else lambda name, tensor: keep((prefix + name).rstrip("."), tensor)

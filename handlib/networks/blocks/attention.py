@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handlib.networks.blocks.heads import full_precision
+from handlib.networks.blocks.stages import under
 
 WIDTH, HEADS, CELLS, HIDDEN = 256, 4, 32, 1024
 
@@ -45,9 +46,18 @@ class Block(nn.Module):
         keep("attn", x)
         if not self.gated:
             x = x + tokens(query)
-        x = x + self.mlp(self.norm(x))
+        x = x + self._mlp(self.norm(x))
         x = x.mT.unflatten(2, (CELLS, CELLS))
         return x.contiguous() if query.is_contiguous() else x
+
+    def _mlp(self, x):
+        """The MLP, on a CPU as 1x1 convolutions: linear layers go through a slower library on some of them."""
+        if x.device.type != "cpu" or x.dtype == torch.float64:
+            return self.mlp(x)
+        first, activation, second = self.mlp
+        x = F.conv2d(x.mT.unsqueeze(3), first.weight[:, :, None, None], first.bias)
+        x = F.conv2d(activation(x), second.weight[:, :, None, None], second.bias)
+        return x.squeeze(3).mT
 
     def gate(self, asking, asked):
         """(B, 4, 1024), 0..1, of each head and query cell: the sigmoid of its summed products with all key cells.
@@ -83,7 +93,7 @@ class Stage(nn.Module):
 
     def forward(self, query, source, keep):
         for number, block in enumerate(self.layers):
-            query = block(query, source, lambda name, tensor: keep(f"layers.{number}.{name}", tensor))  # noqa: B023
+            query = block(query, source, under(keep, f"layers.{number}."))
             keep(f"layers.{number}", query)
         return query
 

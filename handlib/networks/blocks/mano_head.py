@@ -77,9 +77,14 @@ class ManoHead(nn.Module):
         sixd, shape = full_precision(self.pose(x)), full_precision(self.shape(x))
         keep("pose_reg", sixd)
         keep("shape_reg", shape)
-        rotations = roma.special_gramschmidt(sixd.unflatten(1, (16, 2, 3)).mT, 1e-12)
+        rotations = sixd_to_rotmat(sixd.unflatten(1, (16, 6)))
         pose = roma.rotmat_to_rotvec(rotations).flatten(1)
         return {"rotations_from_mean": rotations, "pose_from_mean": pose, "shape": shape} | hand(layer, pose, shape)
+
+
+def sixd_to_rotmat(sixd):
+    """(…, 6), a matrix's first column and then its second, of any length and angle -> (…, 3, 3)."""
+    return roma.special_gramschmidt(sixd.unflatten(-1, (2, 3)).mT, 1e-12)
 
 
 def hand(layer, pose_from_mean, shape):
