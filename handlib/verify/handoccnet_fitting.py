@@ -1,15 +1,20 @@
 """HandOccNet's translation fitting: its objective, where its optimiser ends, and where the default ends instead."""
 
+import numpy as np
 import torch
 
-from handlib import geometry
+from handlib import crops, geometry
 from handlib.fitting import translation
-from handlib.verify import Row, Skip
+from handlib.predict import Predictor
+from handlib.verify import Row, Skip, handoccnet_cases, handoccnet_tree
+from handlib.verify.reference import deviation
 
 FILE = "fitting.json"
 EXACT = 1e-6  # relative: float64 probes
 END = 1e-4  # relative, of the objective: L1 and a line search in float32
 FIRST = 4  # evaluations before rounding tells
+DEMO_BOX = 1.25
+BOX, METRE, PIXEL, POSE = 1e-4, 5e-6, 2e-5 * 256, 1e-4
 BETTER = 0.02  # relative: how far the default, which minimises another loss, may stay above the published end's L1
 
 
@@ -80,4 +85,39 @@ def default(ref):
         yield Row(name, "default: pixels off above theirs", max(0.0, ours - theirs) / max(theirs, 1.0), BETTER)
 
 
-CHECKS = [objective, optimiser, default]
+def _whole_pixels(box, size):
+    """The demo's square of a box, and a box (x, y, w, h) of which any crop of `DEMO_BOX` shows it. The demo's box is an
+    array of whole numbers and stays one: the square's side is cut to whole pixels.
+    """
+    inside = geometry.inside_square(box, *size)
+    middle, side = inside[:2] + inside[2:] / 2, int(inside[2] * DEMO_BOX)
+    given = side / DEMO_BOX  # what is kept of a box is a pixel less
+    return [*np.trunc(middle - side / 2), side, side], [*(middle - given / 2), given + 1, given + 1]
+
+
+def demo(ref):
+    """The demo's own path through the Predictor: picture and box to crop, network, pixels, and the published fit."""
+    cases = (
+        {name: case for name, case in ref.json(FILE)["cases"].items() if "picture_k" in case} if ref.has(FILE) else {}
+    )
+    for name, case in cases.items():
+        size = case["picture_size_wh"]
+        square, box = _whole_pixels(case["bbox_xywh_given"], size)
+        picture = handoccnet_tree.formula(case["picture_k"], size)
+        net = handoccnet_cases.network(ref, case["gains"])
+        yield Row(name, "box px", deviation(square, case["bbox_processed"]), BOX)
+        back = crops.box_crop(picture, box, "right", net.input, DEMO_BOX)[2]
+        yield Row(name, "crop to picture", deviation(back, case["crop_to_picture_matrix"]), BOX)
+        made = Predictor(net, "cpu", focal="published", box_scale=DEMO_BOX)(picture, [box], "right")
+        yield Row(name, "principal point px", deviation(made.K[:2, 2], case["principal_point"]), EXACT)
+        joints = made.joints_cam[0] - made.transl[0]
+        yield Row(name, "joints m", deviation(joints, case["joints_cam_m"]), METRE)
+        yield Row(name, "joints px", deviation(made.joints_img[0], case["joints_img_px"]), PIXEL)
+        saved = case["saved_by_demo"]
+        yield Row(name, "mano_pose rad", handoccnet_cases.from_turns(made.pose_from_mean[0], saved["mano_pose"]), POSE)
+        yield Row(name, "mano_shape", deviation(made.shape[0], saved["mano_shape"]), POSE)
+        found = translation.published_translation(joints, made.joints_img[0], size=size, depth=case["init_depth"])
+        yield Row(name, "from the picture: reported loss", abs(found.loss / case["returned_loss"] - 1), END)
+
+
+CHECKS = [objective, optimiser, default, demo]
