@@ -108,8 +108,8 @@ class BoxDrawer(ipywidgets.VBox):
         self._say()
 
     def _drawn(self):
-        """A stroke came from the browser. plotly tells Python's shape objects nothing of it, and takes no move of a shape
-        without an object; the bare content is right, and the objects are made anew from it.
+        """A stroke came from the browser. plotly tells Python's shape objects nothing of it, and takes no move of a
+        shape without an object; the bare content is right, and the objects are made anew from it.
         """
         height, width = self._image().shape[:2]
         found = boxes.read(self.shown.layout.to_plotly_json().get("shapes", ()), (width, height))
