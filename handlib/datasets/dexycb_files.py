@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from handlib import geometry
 from handlib.bodies import files as models
 from handlib.bodies import free
 from handlib.datasets import dexycb_splits as lists
@@ -21,7 +22,7 @@ _DAMAGED = (  # whatever numpy and zipfile raise
     OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError,
     NotImplementedError,
 )  # fmt: skip
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C where PyYAML has it
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as safe_load, in C where PyYAML has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +167,7 @@ def components(bodies, side):
 def read_yaml(path):
     """A YAML file's mapping; nothing in it is run. Raises InputError when it is missing, damaged or no mapping."""
     try:
-        found = yaml.load(require(path, OFFICIAL).read_text(encoding="utf-8"), Loader=_Loader)
+        found = _Loader(require(path, OFFICIAL).read_text(encoding="utf-8")).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())[:200]
         raise InputError(path, f"is no whole YAML ({problem})", "it was cut or damaged: copy it again") from error
@@ -226,3 +227,9 @@ def labels(path, key):
             raise Skip(key, "annotation is not finite", name)
     one = {name: found[name][0].astype(np.float32) for name in ("joint_3d", "joint_2d", "pose_m")}
     return one | {"pose_y": found["pose_y"].astype(np.float32)}
+
+
+def require_place(key, bbox, width, height):
+    """Skip a hand whose tight box keeps nothing of the picture, as the published training does."""
+    if geometry.mano_square(bbox, True, width, height) is None:
+        raise Skip(key, "hand has no place in the picture", str(bbox.tolist()))
