@@ -86,9 +86,14 @@ def show_picture(axes, image, caption=""):
 
 
 def show_pale(axes, image, caption=""):
-    """A picture on axes of its own, greyed, so that colours over it can be read."""
+    """A picture on axes of its own, `pale`."""
+    show_picture(axes, pale(image), caption)
+
+
+def pale(image):
+    """A picture greyed, so that colours over it can be read; uint8 (h, w, 3)."""
     grey = picture(image).mean(-1, keepdims=True).repeat(3, -1)
-    show_picture(axes, (255 - 0.6 * (255 - grey)).round().astype(np.uint8), caption)
+    return (255 - 0.6 * (255 - grey)).round().astype(np.uint8)
 
 
 def rings(axes, places, colours, size):

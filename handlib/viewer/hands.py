@@ -73,9 +73,9 @@ def look(net, items, device="cpu"):
     return Look(net.name, images.numpy(), uvd, truth.numpy(), net.input.depth_span, shown)
 
 
-def over_epochs(net, fitted, items, most=3, bodies=None):
+def over_epochs(net, fitted, items, most=3, bodies=None, look=look):
     """{"untrained": `Look` of ``net``, "epoch 5": of the weights that a training left, …}: ``most`` epochs, evenly
-    spaced, the last one among them. fitted: of `handlib.training.fit`; bodies: as it was trained with.
+    spaced, the last one among them. fitted: of `handlib.training.fit`; bodies: as it was trained with; look: how.
     """
     folders = sorted(path for path in (fitted.out / "checkpoints").glob("epoch_*") if path.is_dir())
     chosen = np.unique(np.linspace(-1, len(folders) - 1, most + 1).round().astype(int).clip(0)[1:])
