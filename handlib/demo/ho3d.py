@@ -158,10 +158,13 @@ def _cameras(moment, faces, rng):
     """A camera for each share of `_HIDDEN`: of many around the hand, that from which the thing hides about so much; the
     second stands well beside the first.
     """
+    hand, made = moment.hands[0], objects.make(moment.thing)
+    scenes = [render.Scene([mesh]) for mesh in (
+        (hand.verts, faces), (made.verts @ moment.turn.T + moment.place, made.faces))]  # fmt: skip
     options, chosen = [], []
     for azimuth, height in itertools.product(np.linspace(-1.0, 1.6, 9), np.linspace(-0.1, 0.8, 4)):
         camera = _camera(azimuth + rng.normal(0, 0.05), height + rng.normal(0, 0.05), rng)
-        options.append((camera, _hidden(moment, faces, camera)))
+        options.append((camera, _hidden(*scenes, camera)))
     for share in _HIDDEN:
         apart = [option for option in options if all(one.rot[2] @ option[0].rot[2] < _APART for one in chosen)]
         chosen.append(min(apart, key=lambda option: abs(option[1] - share))[0])
@@ -177,16 +180,15 @@ def _camera(azimuth, height, rng):
     return scene.Camera(K, rot, pos, SIZE)
 
 
-def _hidden(moment, faces, camera, coarse=8):
-    """The share of the hand's outline that the thing covers."""
-    made, hand = objects.make(moment.thing), moment.hands[0]
-    K = np.diag([1 / coarse, 1 / coarse, 1]) @ camera.K
-    size = tuple(side // coarse for side in camera.size)
-    meshes = [(hand.verts, faces), (made.verts @ moment.turn.T + moment.place, made.faces)]
-    meshes = [(geometry.world_to_camera(verts, camera.rot, camera.pos), own) for verts, own in meshes]
-    alone, thing = (render.depth_map([mesh], K, size) for mesh in meshes)
-    seen = np.isfinite(alone)
-    return float((thing < alone)[seen].mean()) if seen.any() else 1.0
+def _hidden(hand, thing, camera, step=8):
+    """The share of the hand's outline that the thing covers; the two as ``render.Scene``, in the world."""
+    y, x = (part.ravel() for part in np.mgrid[: camera.size[0] : step, : camera.size[1] : step])
+    rays = np.stack([x, y, np.ones_like(x)], 1) @ np.linalg.inv(camera.K).T @ camera.rot
+    origins = np.broadcast_to(camera.pos, rays.shape)
+    hits = [scene.first(origins, rays) for scene in (hand, thing)]
+    near, far = (np.where(hit.face >= 0, hit.distance, np.inf) for hit in reversed(hits))
+    seen = np.isfinite(far)
+    return float((near < far)[seen].mean()) if seen.any() else 1.0
 
 
 def _corners(verts):
