@@ -97,6 +97,8 @@ def _demo(options):
     data = runs.from_root(options.data)
     demo.make_interhand(data / datasets.FOLDERS["interhand"])
     demo.make_oakink(data / datasets.FOLDERS["oakink"], frames=48)
+    demo.make_ho3d(data / datasets.FOLDERS["ho3d"])
+    demo.make_dexycb(data / datasets.FOLDERS["dexycb"])
     walkthrough.walk(data, jobs=options.jobs)
 
 
