@@ -75,7 +75,7 @@ class DexYCB(Reader):
 
     Raises InputError for a missing folder, a damaged meta.yml or calibration file, an unknown option. Iterating skips,
     and counts in ``skipped``, images without a hand (all joints -1) and those whose labels or picture are missing, cut,
-    of another shape or not finite, and hands behind the camera.
+    of another shape or not finite, hands behind the camera, and in training hands that have no place in the picture.
     """
 
     name = "dexycb"
@@ -91,7 +91,8 @@ class DexYCB(Reader):
         self._cameras = {number: self._calibration.intrinsics(lists.SERIALS[number]) for number in cameras}
         fits_of = files.fits_of(self.root)
         components, model = self._components(fits_of, bodies)
-        self.complete = Completion(window, components, {one.name: one.grasped for one in sequences})
+        grasped = {one.name: one.grasped for one in sequences}
+        self.complete = Completion(window, components, grasped, split == "train")
         self.options = {"setup": setup, "source": "original", "pixels": window.pixels, "bodies": model}
         self.facts = {
             "version": "2021 release",
@@ -184,12 +185,13 @@ def _digest(sequences):
 @dataclasses.dataclass(frozen=True)
 class Completion:
     """The heavy part of a sample: its labels and its picture. components: {side: (45, 45)} or empty; grasped:
-    {sequence: which of its objects}.
+    {sequence: which of its objects}; training: hands outside the picture are skipped.
     """
 
     window: Window
     components: dict
     grasped: dict
+    training: bool = False
 
     def annotated(self, sample):
         """The arrays of a light sample. Raises Skip."""
@@ -204,6 +206,8 @@ class Completion:
         bbox = geometry.tight_box(pixels)
         if bbox[2:].min() <= 0 or np.abs(bbox).max() > 1e6:
             raise Skip(key, "box is empty or not finite", str(bbox.tolist()))
+        if self.training:
+            files.require_place(key, bbox, sample["width"], sample["height"])
         yes = np.ones((1, 21), bool)
         return {
             **sample,

@@ -12,6 +12,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import derived
+from handlib.datasets import dexycb_files as files
 from handlib.datasets.base import Reader, check_picture, read_bytes
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require
@@ -50,8 +51,8 @@ class Derived(Reader):
 
     root: the folder of the subjects; file: where the file is, if not in its usual place. ``image_id`` is the file's own
     number, which is not the toolkit's index. ``bbox`` is the tight box of the annotated ``joints_img``;
-    ``pose_from_mean`` as annotated: no body model is needed. Raises InputError for a file that is missing, cut or not
-    as published, naming the annotation.
+    ``pose_from_mean`` as annotated: no body model is needed. In training, hands that have no place in the picture are
+    skipped. Raises InputError for a file that is missing, cut or not as published, naming the annotation.
     """
 
     name = "dexycb"
@@ -79,7 +80,14 @@ class Derived(Reader):
         return len(self.table)
 
     def light(self, index):
-        """The whole of a sample's annotation: it is in memory."""
+        """The whole of a sample's annotation: it is in memory. Raises Skip."""
+        sample = self.annotation(index)
+        if self.split == "train":
+            files.require_place(sample["key"], sample["bbox"], sample["width"], sample["height"])
+        return sample
+
+    def annotation(self, index):
+        """The same of any sample."""
         sequence, subject, serial, frame = self._pictures[index]
         table = self.table
         own = {name: values[index] for name, values in table.numbers.items()}

@@ -435,7 +435,8 @@ def test_the_published_format(tmp_path):
     for split in ("train", "test"):
         raw = json.loads((folder / f"DEX_YCB_s0_{split}_data.json").read_text())
         reader = datasets.read("dexycb", tmp_path, split, source="derived")
-        for sample, annotation in zip(reader, raw["annotations"], strict=True):
+        kept = raw["annotations"][:-1] if split == "train" else raw["annotations"]  # in training the last has no place
+        for sample, annotation in zip(reader, kept, strict=True):
             assert sample["joints_cam"][0].tolist() == annotation["joints_coord_cam"]
             assert sample["pose_from_mean"][0].tolist() == annotation["mano_param"]["pose"]
             assert sample["hands"] == annotation["hand_type"] and sample["image_id"] == annotation["image_id"]
@@ -461,6 +462,41 @@ def test_a_damaged_derived_file_is_named(tree, change, match):
     _derived(datasets.read("dexycb", tree, "val"), tree / "annotations" / "DEX_YCB_s0_val_data.json", damage)
     with pytest.raises(InputError, match=match):
         datasets.read("dexycb", tree, "val", source="derived")
+
+
+def test_training_leaves_out_hands_outside_the_picture(tree):
+    """As the published training; they stay in validation and test, and in the comparison with the original."""
+    folder = tree / dexycb_splits.SUBJECTS[0]
+    for path in (folder / "20200709_140004").glob("*/labels_000001.npz"):
+        labels = dict(np.load(path))
+        labels["joint_2d"] += np.float32(2000)
+        np.savez(path, **labels)
+    reader = datasets.read("dexycb", tree, "train", setup="s1")
+    samples = list(reader)
+    assert sum(skip.reason == "hand has no place in the picture" for skip in reader.skipped) == 8
+    val = datasets.read("dexycb", tree, "val")
+    assert len(list(val)) == len(samples) + 8 == 2 * (8 * FRAMES - 1)
+    shutil.move(tree / dexycb_splits.SUBJECTS[2], tree / "elsewhere")
+    for place in (0, 5):  # to be in s0's training
+        shutil.copytree(
+            folder / f"20200709_{140004 + place}", folder / f"20200709_{140000 + place}", dirs_exist_ok=True
+        )
+    train = datasets.read("dexycb", tree, "train")
+    every = [train.complete.__class__(train.complete.window, {}, train.complete.grasped).annotated(train.light(index))
+             for index in (1, 2, 3)]  # fmt: skip
+    assert len(list(train)) == len(samples)
+    path = _derived(_Samples(tree, every), tree / "annotations" / "DEX_YCB_s0_train_data.json")
+    assert len(list(datasets.read("dexycb", tree, "train", source="derived"))) < 3
+    table = dexycb_check.compare_with_derived(tree, path, "train")
+    assert table.loc["joints_cam", "frames"] == 3
+
+
+class _Samples(list):
+    """Samples and the folder that they are from."""
+
+    def __init__(self, root, samples):
+        super().__init__(samples)
+        self.root = root
 
 
 def test_derived_files_that_cannot_be(tree):
