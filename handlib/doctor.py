@@ -22,6 +22,8 @@ INTERHAND_SITE = "https://mks0601.github.io/InterHand2.6M/"
 DIGIT_SITE = "https://github.com/zc-alexfan/digit-interacting"
 OAKINK_SITE = "https://oakink.net (annotations v2.1)"
 DEXYCB_SITE = "https://dex-ycb.github.io"
+HO3D_SITE = "https://github.com/shreyashampali/ho3d (v2 or v3)"
+FREIHAND_SITE = "https://lmb.informatik.uni-freiburg.de/projects/freihand/"
 OAKINK_ZOO = "https://huggingface.co/oakink/OakInk-v1-HMR"
 RESNET_SITE = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 EXPOSE_SITE = "https://github.com/vchoutas/expose"
@@ -55,7 +57,9 @@ def report(data="data"):
         _bodies,
         _interhand,
         _oakink,
+        _ho3d,
         _dexycb,
+        _freihand,
         _packs,
         _checkpoints,
         _demo,
@@ -265,6 +269,27 @@ def _oakink(root):
         for split in ("train", "test"):
             path = folder / "anno" / "split" / f"split{number}" / f"seq_{split}.json"
             yield _file(group, f"SP{number} ({mode}) {split} list", path, OAKINK_SITE)
+
+
+def _ho3d(root):
+    group, folder = "HO-3D", root / "HO3D"
+    folder = folder / "data" if (folder / "data" / "train").is_dir() else folder
+    for split in ("train", "evaluation"):
+        yield _file(group, f"{split} list", folder / f"{split}.txt", HO3D_SITE)
+        yield _folder(group, f"{split} sequences", folder / split, HO3D_SITE, "sequences")
+    for kind in ("xyz", "verts"):
+        path = folder / f"evaluation_{kind}.json"
+        yield _file(
+            group, f"evaluation truth, {kind}", path, HO3D_SITE, "released in 2024, to evaluate without a server"
+        )
+
+
+def _freihand(root):
+    group, folder = "FreiHAND", root / "FreiHAND"
+    for split, kinds in (("training", ("K", "xyz", "mano", "verts")), ("evaluation", ("K", "xyz", "verts"))):
+        yield _folder(group, f"{split} pictures", folder / split / "rgb", FREIHAND_SITE, "pictures")
+        for kind in kinds:
+            yield _file(group, f"{split} {kind}", folder / f"{split}_{kind}.json", FREIHAND_SITE)
 
 
 def _dexycb(root):

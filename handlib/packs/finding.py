@@ -7,6 +7,8 @@ from handlib.files import InputError
 from handlib.packs import layout
 from handlib.packs.reading import open_pack
 
+PREFERRED = ("train", "train+val", "training", "train_part", "val", "test", "evaluation")
+
 
 def place(folder, dataset, split, **options):
     """Where a split's pack lies in ``folder``: ``interhand_train``, ``oakink_subject_test``, …
@@ -16,7 +18,7 @@ def place(folder, dataset, split, **options):
     return Path(folder) / f"{_prefix(dataset, options)}{split}"
 
 
-def find(folder, dataset="interhand", split="", prefer=("train", "train+val", "val", "test"), **options):
+def find(folder, dataset="interhand", split="", prefer=PREFERRED, **options):
     """Open the pack at `place`; an empty split is the first of ``prefer`` that is packed.
 
     Its ``manifest["split"]`` says which it was. Raises InputError, listing what is packed, when it is not there.
