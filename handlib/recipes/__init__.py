@@ -30,6 +30,8 @@ class Recipe:
     ``clip``: largest norm of the gradient. ``published``: train with the faults of the published program that its
     figures were made with (the network's, the crop's, and ``clip`` for each parameter tensor on its own); false: as
     the papers mean it, ``clip`` for the whole gradient.
+    ``settle``: after each epoch measure the batch norms' statistics anew, on its last so many passes; null: leave them
+    to the running average, which the weights of a training of few steps outrun.
     ``dataset``, ``mode``: the packs that it is for; ``mode`` is OakInk's way of splitting, or DexYCB's setup.
     """
 
@@ -60,6 +62,7 @@ class Recipe:
     mode: str | None = None
     samples: int | None = None
     steps_per_epoch: int | None = None
+    settle: int | None = None
     log_every: int = 50
 
     def learning_rate(self, epoch):
@@ -107,6 +110,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _POSITIVE = (
     "epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every", "clip",
+    "settle",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The one LightningModule, for any network with ``loss(out, targets)`` -> named terms and "total"; its data module."""
 
+import collections
+
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ class Training(pl.LightningModule):
         super().__init__()
         self.net, self.recipe = net, recipe
         self.terms, self.figures, self.collector = {}, None, None
+        self.passes = collections.deque(maxlen=recipe.settle or 0)
         if recipe.optimizer not in OPTIMIZERS:
             problem = f"no optimizer {recipe.optimizer!r}"
             raise InputError(f"recipe {recipe.name}", problem, f"use one of {', '.join(OPTIMIZERS)}", "optimizer")
@@ -32,6 +35,7 @@ class Training(pl.LightningModule):
     def on_train_epoch_start(self):
         """Rate and random state of the epoch, both from the epoch's number alone (drop-out, where a network has it)."""
         self.figures = None
+        self.passes.clear()
         for group in self.optimizers().param_groups:
             group["lr"] = self.recipe.learning_rate(self.current_epoch)
         state = np.random.SeedSequence([self.recipe.seed, self.current_epoch, self.global_rank]).generate_state(1)
@@ -42,6 +46,11 @@ class Training(pl.LightningModule):
         self.terms = {name: value.detach() for name, value in losses.items()}
         self.log("loss", self.terms["total"], prog_bar=True, logger=False)
         return losses["total"]
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        self.passes.append(batch["image"])
+        if self.recipe.settle and self.trainer.is_last_batch:
+            settle(self.net, self.passes)
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
         """The recipe's ``clip``: of the whole gradient, or as published of each parameter tensor on its own."""
@@ -64,6 +73,23 @@ class Training(pl.LightningModule):
             torch.distributed.all_gather_object(parts, merged)
             merged = Collector.union(parts)
         self.figures = {name: float(value) for name, value in merged.evaluate(self.recipe.protocol).items()}
+
+
+@torch.no_grad()
+def settle(net, passes):
+    """Measure the statistics of the batch norms that are in training mode, as the mean over ``passes`` (tensors of
+    images) through the weights as they are (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
+    """
+    norms = [part for part in net.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)]
+    norms = [part for part in norms if part.training and part.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of what comes
+    for images in passes:
+        net(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 class PackData(pl.LightningDataModule):

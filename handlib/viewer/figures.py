@@ -165,6 +165,9 @@ def batch_sheet(items, columns=4, tile=2.6):
 def asked_for(item):
     """The joints of an item's targets in crop pixels, (42 or 21, 2), and which of them count."""
     targets = item["targets"]
+    if "joints_img" in targets:
+        pixels = np.asarray(targets["joints_img"], float) * np.array(item["image"].shape[:0:-1])
+        return pixels, np.ones(len(pixels), bool)
     if "joints_uvd" in targets:
         size = np.array(item["image"].shape[:0:-1])
         return np.asarray(targets["joints_uvd"], float)[:, :2] * size, np.asarray(targets["joints_valid"])
