@@ -1,5 +1,7 @@
 """HandOccNet's derived files of DexYCB beside what the original release says."""
 
+import dataclasses
+
 import numpy as np
 
 from handlib.datasets import derived, dexycb, dexycb_derived
@@ -32,19 +34,20 @@ def compare_with_derived(root, file, split="train", bodies=None, every=1, show_p
     """
     original = dexycb.reader(root, split, bodies=bodies)
     theirs = dexycb_derived.Derived(original.root, split, dexycb_derived.SETUP, original.complete.window, file)
-    places = {theirs.light(place)["key"]: place for place in range(len(theirs))}
+    places = {theirs.annotation(place)["key"]: place for place in range(len(theirs))}
+    complete = dataclasses.replace(original.complete, training=False)  # what training leaves out is in both
     found, official, seen, skipped = {name: [] for name in FIELDS}, [], set(), {}
     for index in progress(range(0, len(original), every), desc="frames", disable=not show_progress):
         try:
             light = original.light(index)
             seen.add(light["key"])
-            mine = original.complete.annotated(light)
+            mine = complete.annotated(light)
         except Skip as skip:
             skipped[skip.reason] = skipped.get(skip.reason, 0) + 1
             continue
         official.append(mine["key"])
         if mine["key"] in places:
-            _add(found, mine, theirs[places[mine["key"]]])
+            _add(found, mine, theirs.annotation(places[mine["key"]]))
     if not found["K"]:
         raise InputError(file, f"has no image of {original.root} that can be read", "compare files of the same split")
     kept = list(places) if every == 1 else [key for key in places if key in seen]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import shutil
@@ -371,10 +372,10 @@ def test_windows_give_the_crops_of_the_whole_picture(whole, mano, tmp_path):
 # ------------------------------------------------------------------------------------------- derived annotations
 
 
-def _derived(reader, path, change=lambda annotations: annotations):
-    """The derived file of what a reader gives, as HandOccNet's has it."""
+def _derived(reader, samples, path, change=lambda annotations: annotations):
+    """The derived file of what a reader gave, as HandOccNet's has it."""
     images, annotations = [], []
-    for number, sample in enumerate(reader):
+    for number, sample in enumerate(samples):
         name = sample["image_path"].removeprefix(f"{reader.root}/")
         images.append({"id": number + 7, "file_name": name, "width": 640, "height": 480})
         K = sample["K"]
@@ -392,7 +393,7 @@ def _derived(reader, path, change=lambda annotations: annotations):
 
 def test_derived_files_are_read_and_agree(tree, mano):
     original = datasets.read("dexycb", tree, "val", bodies=mano)
-    path = _derived(original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
+    path = _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
     assert datasets.splits("dexycb", tree, source="derived") == ["val"]
     derived = datasets.read("dexycb", tree, "val", source="derived")
     for mine, theirs in zip(original, derived, strict=True):
@@ -417,7 +418,7 @@ def test_differences_of_a_derived_file_are_named(tree, mano):
 
     original = datasets.read("dexycb", tree, "val", bodies=mano)
     keys = [sample["key"] for sample in original]
-    path = _derived(original, tree / "elsewhere" / "mine.json", change)
+    path = _derived(original, original, tree / "elsewhere" / "mine.json", change)
     table = dexycb_check.compare_with_derived(tree, path, "val", mano)
     assert table.loc["joints_cam", "largest"] == pytest.approx(0.002) and table.loc["joints_cam", "at"] == keys[3]
     assert table.loc["hand", "largest"] == 1 and table.loc["hand", "at"] == keys[4]
@@ -459,44 +460,33 @@ def test_a_damaged_derived_file_is_named(tree, change, match):
         change(annotations[1])
         return annotations
 
-    _derived(datasets.read("dexycb", tree, "val"), tree / "annotations" / "DEX_YCB_s0_val_data.json", damage)
+    original = datasets.read("dexycb", tree, "val")
+    _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json", damage)
     with pytest.raises(InputError, match=match):
         datasets.read("dexycb", tree, "val", source="derived")
 
 
 def test_training_leaves_out_hands_outside_the_picture(tree):
-    """As the published training; they stay in validation and test, and in the comparison with the original."""
+    """As the published training; in the comparison with a derived file they stay."""
     folder = tree / dexycb_splits.SUBJECTS[0]
-    for path in (folder / "20200709_140004").glob("*/labels_000001.npz"):
+    shutil.rmtree(folder / "20200709_140003")
+    shutil.move(folder / "20200709_140004", folder / "20200709_140003")  # now it is among those to train on
+    shutil.copytree(folder / "20200709_140005", folder / "20200709_140004")
+    for path in (folder / "20200709_140003").glob("*/labels_000001.npz"):
         labels = dict(np.load(path))
         labels["joint_2d"] += np.float32(2000)
         np.savez(path, **labels)
-    reader = datasets.read("dexycb", tree, "train", setup="s1")
-    samples = list(reader)
-    assert sum(skip.reason == "hand has no place in the picture" for skip in reader.skipped) == 8
-    val = datasets.read("dexycb", tree, "val")
-    assert len(list(val)) == len(samples) + 8 == 2 * (8 * FRAMES - 1)
-    shutil.move(tree / dexycb_splits.SUBJECTS[2], tree / "elsewhere")
-    for place in (0, 5):  # to be in s0's training
-        shutil.copytree(
-            folder / f"20200709_{140004 + place}", folder / f"20200709_{140000 + place}", dirs_exist_ok=True
-        )
     train = datasets.read("dexycb", tree, "train")
-    every = [train.complete.__class__(train.complete.window, {}, train.complete.grasped).annotated(train.light(index))
-             for index in (1, 2, 3)]  # fmt: skip
-    assert len(list(train)) == len(samples)
-    path = _derived(_Samples(tree, every), tree / "annotations" / "DEX_YCB_s0_train_data.json")
-    assert len(list(datasets.read("dexycb", tree, "train", source="derived"))) < 3
+    assert len(list(train)) == 7
+    assert sum(skip.reason == "hand has no place in the picture" for skip in train.skipped) == 8
+    first = next(index for index in range(len(train)) if "140003" in train.light(index)["key"])
+    every = dataclasses.replace(train.complete, training=False)
+    samples = [every.annotated(train.light(index)) for index in range(first + 1, first + 16)]
+    path = _derived(train, samples, tree / "annotations" / "DEX_YCB_s0_train_data.json")
+    derived = datasets.read("dexycb", tree, "train", source="derived")
+    assert len(derived) == 15 and len(list(derived)) == 7 and len(derived.skipped) == 8
     table = dexycb_check.compare_with_derived(tree, path, "train")
-    assert table.loc["joints_cam", "frames"] == 3
-
-
-class _Samples(list):
-    """Samples and the folder that they are from."""
-
-    def __init__(self, root, samples):
-        super().__init__(samples)
-        self.root = root
+    assert table.loc["joints_cam", "frames"] == 15 and table.loc["frames", "verdict"] == "the same"
 
 
 def test_derived_files_that_cannot_be(tree):
@@ -506,7 +496,8 @@ def test_derived_files_that_cannot_be(tree):
         datasets.read("dexycb", tree, "train", setup="s1", source="derived")
     with pytest.raises(InputError, match="'original' or 'derived'"):
         datasets.read("dexycb", tree, "val", source="other")
-    path = _derived(datasets.read("dexycb", tree, "val"), tree / "annotations" / "DEX_YCB_s0_val_data.json")
+    original = datasets.read("dexycb", tree, "val")
+    path = _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
     path.write_text(path.read_text().replace("20200709-subject-01/", "../"))
     with pytest.raises(InputError, match="no path below the data"):
         datasets.read("dexycb", tree, "val", source="derived")
