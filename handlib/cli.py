@@ -40,7 +40,10 @@ def parser():
     evaluate.add_argument("checkpoint", help="a published checkpoint file or a folder that handlib wrote")
     evaluate.add_argument("pack")
     evaluate.add_argument(
-        "--root-depth", choices=("est", "gt"), default="est", help="wrist depths: RootNet's or the truth"
+        "--root-depth", choices=("est", "gt"), default="", help="wrist depths: RootNet's (default where known) or true"
+    )
+    evaluate.add_argument(
+        "--submission", metavar="FOLDER", help="also write and check what the server wants (HO-3D, FreiHAND, DexYCB)"
     )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
@@ -129,11 +132,21 @@ def _run(options):
 
 
 def _eval(options):
-    from handlib import networks, packs, training
+    from handlib import evaluation, networks, packs, training
+    from handlib.submissions import command
 
     net, pack = networks.load(options.checkpoint), packs.open(options.pack)
-    made = training.predict(net, pack, options.root_depth, batch=options.batch, device=options.device)
-    print(made.evaluate(pack.manifest["dataset"]).to_string())
+    known = evaluation.truth_known(pack)
+    if not known and not options.submission:
+        evaluation.refuse_hidden(pack)
+    root_depth = training.choose_root_depth(pack, options.root_depth)
+    made = training.predict(net, pack, root_depth, batch=options.batch, device=options.device)
+    for protocol in evaluation.protocol_names(pack) if known else ():
+        print(f"{protocol}, depths: {root_depth}\n{made.evaluate(protocol).to_string()}")
+    if options.submission:
+        path, problems, words = evaluation.submission(made, pack, options.submission)
+        print(f"{path}: {words}")
+        return command.report(problems)
 
 
 def _submit(options):

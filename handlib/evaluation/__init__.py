@@ -12,9 +12,11 @@ from handlib.evaluation.finding import (
     SPLITS,
     TRAINED_BY,
     checkpoint,
+    hidden_pack,
     iknet,
     known_pack,
     protocol_names,
+    refuse_hidden,
     same_body,
     training_pack,
     truth_known,
@@ -24,7 +26,7 @@ from handlib.evaluation.mano import HO3D, DexYCB, FreiHand
 from handlib.evaluation.measured import Measured, as_printed
 from handlib.evaluation.meshes import mesh_errors, ways_to_a_mesh, with_mesh
 from handlib.evaluation.oakink import SP, OakInk
-from handlib.evaluation.submitting import submission
+from handlib.evaluation.submitting import submission, to_submit
 
 __all__ = [
     "IKNET",
@@ -34,13 +36,16 @@ __all__ = [
     "Measured",
     "as_printed",
     "checkpoint",
+    "hidden_pack",
     "iknet",
     "known_pack",
     "measured",
     "mesh_errors",
     "protocol_names",
+    "refuse_hidden",
     "same_body",
     "submission",
+    "to_submit",
     "training_pack",
     "truth_known",
     "ways_to_a_mesh",

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from handlib import networks, packs, runs
 from handlib.files import InputError, require
-from handlib.training.mano import same_body
+from handlib.training.mano import same_body  # noqa: F401 (found here by those who evaluate)
 
-__all__ = ["checkpoint", "iknet", "known_pack", "protocol_names", "same_body", "training_pack", "truth_known"]
 # The first that is packed, and of which the truth is known, is measured.
 SPLITS = ("test", "evaluation", "val", "train", "train_part", "train+val", "training")
 TRAINED_BY = {
@@ -16,7 +15,7 @@ TRAINED_BY = {
     "dexycb": "04_train_handoccnet",
     "freihand": "04_train_handoccnet",
 }
-SUBMIT = "handlib eval CHECKPOINT PACK --submission FILE"
+SUBMIT = "handlib eval CHECKPOINT PACK --submission FOLDER"
 _TRAINING = ("train", "train+val", "training", "train_part")
 IKNET = "iknet"  # folder of a run that trained one
 
@@ -60,14 +59,30 @@ def truth_known(pack):
 
 
 def known_pack(folder, dataset, split="", **options):
-    """As `handlib.packs.find`: the pack to measure on, one whose truth is known. An empty split is the first of
-    `SPLITS`. InputError where the server keeps the truth of all that is packed, or of ``split``.
+    """As `handlib.packs.find`: the pack to measure on. An empty split is the first of `SPLITS` whose truth is known; so
+    is one whose truth the benchmark's server keeps. InputError where no truth is known of all that is packed.
     """
-    for wanted in [split] if split else SPLITS:
-        place = packs.place(folder, dataset, wanted, **options)
+    found = packs.find(folder, dataset, split, SPLITS, **options)
+    if truth_known(found):
+        return found
+    for other in SPLITS:
+        place = packs.place(folder, dataset, other, **options)
         if _packed(place) and truth_known(packs.open(place)):
             return packs.open(place)
-    pack = packs.find(folder, dataset, split, SPLITS, **options)
+    return refuse_hidden(found)
+
+
+def hidden_pack(folder, dataset, **options):
+    """The first pack of the data set whose truth the benchmark's server keeps; None where there is none."""
+    for split in SPLITS:
+        place = packs.place(folder, dataset, split, **options)
+        if _packed(place) and not truth_known(packs.open(place)):
+            return packs.open(place)
+    return None
+
+
+def refuse_hidden(pack):
+    """Raise InputError: nothing can be measured on this pack."""
     mend = f"measure on another split; `{SUBMIT}` writes what the server wants"
     raise InputError(pack.folder, "has no truth: the benchmark's server keeps it", mend, "split")
 

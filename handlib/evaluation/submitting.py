@@ -1,19 +1,32 @@
 """What a benchmark's server takes, written from predictions of a pack, and checked."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
 from handlib import submissions
-from handlib.evaluation.finding import protocol_names
+from handlib.evaluation.finding import hidden_pack, protocol_names, truth_known
 from handlib.files import InputError
 from handlib.submissions.hands import SERVERS
 
 ENDINGS = {"ho3d_v2": "zip", "ho3d_v3": "zip", "freihand": "zip", "dexycb": "txt"}
 
 
+def to_submit(folder, pack, **options):
+    """The pack whose predictions a server takes: one of the data set of ``pack`` whose truth is hidden; or ``pack``,
+    where it is the split that is submitted; None where nothing is.
+
+    folder, options: of packs, as for `handlib.packs.find`.
+    """
+    if protocol_names(pack)[-1] not in ENDINGS:
+        return None
+    hidden = hidden_pack(folder, pack.manifest["dataset"], **options)
+    return hidden or (pack if pack.manifest["split"] in ("evaluation", "test") else None)
+
+
 def submission(made, pack, folder):
-    """Write what the pack's server wants -> (path, list of `handlib.submissions.Problem`, in words what it is).
+    """Write what the pack's server wants, and check it -> (path, list of `submissions.Problem`, in words what it is).
 
     made: predictions of the whole pack. The file is ``<folder>/<server>.<ending>``. Frames that packing skipped are
     filled with zeros, as in the servers' own template, and the words say how many. Raises InputError for a data set
@@ -26,7 +39,7 @@ def submission(made, pack, folder):
         problem = f"are of {len(made)} of the {len(pack)} frames of the pack"
         raise InputError("predictions", problem, "predict on all of them (samples=0)")
     arrays, count, words = _rows(server, made, pack)
-    path, options = folder / f"{server}.{ENDINGS[server]}", {}
+    path, options = Path(folder) / f"{server}.{ENDINGS[server]}", {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*the server of .* wants")  # the words say so
         submissions.write(server, arrays, path)
@@ -34,6 +47,8 @@ def submission(made, pack, folder):
         options["samples"] = count
         wanted = SERVERS[server].samples
         words += "" if count == wanted else f"; the server wants {wanted}, so this one is for looking at"
+    if not truth_known(pack):
+        words += "; the truth is on the server"
     return path, submissions.check(server, path, **options), words
 
 
