@@ -65,8 +65,8 @@ class DexYCB(Reader):
     asks for; images without a hand count in it. Where subjects before the last one are missing, the count goes on
     without them, ``facts["official_ids"]`` is False and a note says so.
 
-    bodies: folder of MANO_RIGHT.pkl and MANO_LEFT.pkl. The labels hold PCA coefficients, and only the model file of
-    the hand's own side says what they mean; without it ``mano_valid`` is False and joints stay. Data that say that they
+    bodies: folder of MANO_RIGHT.pkl and MANO_LEFT.pkl, default: ``bodies`` beside ``root`` if it is there. The labels
+    hold PCA coefficients, and only the model file of the hand's own side says what they mean; without it ``mano_valid`` is False and joints stay. Data that say that they
     are of the free hand need none. window: what ``complete`` keeps of a picture, see `Window`.
 
     Frames of the fields: joints and poses in the camera's; ``cam_rot``, ``cam_pos`` lead to the master camera's.
@@ -111,6 +111,8 @@ class DexYCB(Reader):
             if bodies not in (None, "free"):
                 self.notes.append("the data are of the free hand: its PCA basis is used, not that of 'bodies'")
             return {side: free.arrays(name)["hands_components"] for side, name in enumerate(_NAMES)}, "free hand"
+        if bodies is None and (beside := self.root.parent / "bodies").is_dir():
+            bodies = beside
         if bodies is None:
             self.notes.append("no MANO files given (option 'bodies'): joints, but no pose; mano_valid is False")
             return {}, "none"

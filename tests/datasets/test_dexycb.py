@@ -223,6 +223,12 @@ def test_without_mano_files_joints_stay(whole):
     assert any("mano_valid is False" in note for note in reader.notes)
 
 
+def test_mano_files_beside_the_data_are_found(tree, mano):
+    shutil.copytree(mano, tree.parent / "bodies")
+    reader = datasets.read("dexycb", tree, "val")
+    assert reader[1]["mano_valid"].all() and set(reader.sources) == {"bodies/MANO_RIGHT.pkl", "bodies/MANO_LEFT.pkl"}
+
+
 def test_another_hands_file_is_refused(whole, mano, tmp_path):
     with pytest.raises(InputError, match="not of the free hand"):
         datasets.read("dexycb", whole, "val", bodies="free")
