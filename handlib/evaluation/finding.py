@@ -27,9 +27,10 @@ def checkpoint(data, dataset, given=""):
     its usual one.
     """
     name, outputs = TRAINED_BY[dataset], runs.data_outputs(data)
-    usual, own = (outputs / run / "checkpoints" / "last" for run in (name, f"{name}_{dataset}"))
+    usual = outputs / name / "checkpoints" / "last"
+    own = sorted(outputs.glob(f"{name}*_{dataset}/checkpoints/last"))  # named by its recipe
     return require(
-        given or (own if own.exists() else usual),
+        given or next(iter(own), usual),
         f"run notebook {name[:2]} on this data root first (handlib run {name[:2]}), or give a checkpoint",
     )
 
