@@ -66,8 +66,9 @@ class DexYCB(Reader):
     without them, ``facts["official_ids"]`` is False and a note says so.
 
     bodies: folder of MANO_RIGHT.pkl and MANO_LEFT.pkl, default: ``bodies`` beside ``root`` if it is there. The labels
-    hold PCA coefficients, and only the model file of the hand's own side says what they mean; without it ``mano_valid`` is False and joints stay. Data that say that they
-    are of the free hand need none. window: what ``complete`` keeps of a picture, see `Window`.
+    hold PCA coefficients, and only the model file of the hand's own side says what they mean; without it ``mano_valid``
+    is False and joints stay. Data that say that they are of the free hand need none. window: what ``complete`` keeps of
+    a picture, see `Window`.
 
     Frames of the fields: joints and poses in the camera's; ``cam_rot``, ``cam_pos`` lead to the master camera's.
     ``bbox`` is the tight box of the annotated ``joint_2d``. ``object_pose`` is NaN where the object has no pose.
