@@ -192,10 +192,12 @@ def overlaps(a, b):
     return common / np.maximum(a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - common, 1e-12)
 
 
-def without_doubles(boxes, side, score=None, same=SAME, other=OTHER):
+def without_doubles(boxes, side=None, score=None, same=SAME, other=OTHER):
     """Places of the boxes to keep, the surest first: none overlaps a surer one of its side by more than ``same``, or
-    one of the other side by more than ``other`` (one hand taken for both). Unknown scores (NaN) come last, in order.
+    one of the other side by more than ``other`` (one hand taken for both). side None: all are of one. Unknown scores
+    (NaN) come last, in order.
     """
+    side = np.zeros(len(boxes)) if side is None else side
     boxes, side = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(side)
     score = np.full(len(boxes), np.nan) if score is None else np.asarray(score, np.float64)
     kept = []

@@ -67,7 +67,8 @@ def main(options):
 def report(done, predictor):
     for remark in done.remarks:
         print(remark)
-    print(f"{done.hands.picture.nunique()} pictures with {len(done.hands)} hands in {done.folder}, {done.made} now")
+    pictures = done.hands.picture.nunique()
+    print(f"{len(done.hands)} hands of {pictures} pictures in {done.folder}; {done.made} pictures were read now")
     if predictor.layers["right"].is_free:
         print(f"the hand model is the {predictor.layers['right'].source}")
     if done.hands.doubtful.any():

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from handlib.files import InputError, require
+from handlib.predict.boxes import overlaps, without_doubles
 
 FETCH = (
     "pip download mediapipe==0.10.21 --no-deps --only-binary :all: --python-version 3.11 "
@@ -60,7 +61,7 @@ class MediaPipeHands:
             )
         palms = [self._palms(image, *square) for square in squares(image.shape[1], image.shape[0], self.zoom)]
         boxes, points, scores = (np.concatenate(part) for part in zip(*palms, strict=True))
-        kept = distinct(boxes, scores, 0.3)
+        kept = without_doubles(boxes, None, scores, 0.3)
         hands = [self._hand(image, *_hand_square(boxes[place], points[place])) for place in kept]
         hands = [hand for hand in hands if hand[2] >= self.score]
         marks = np.array([hand[0] for hand in hands], np.float32).reshape(-1, 21, 2)
@@ -69,7 +70,7 @@ class MediaPipeHands:
             np.array([hand[2] for hand in hands], np.float32),
         )
         boxes = np.concatenate([marks.min(1), np.ptp(marks, axis=1)], 1) if len(marks) else np.zeros((0, 4))
-        kept = distinct(boxes, scores, 0.5)
+        kept = without_doubles(boxes, None, scores, 0.5)
         return marks[kept], sides[kept], scores[kept]
 
     def _palms(self, image, x, y, side):
@@ -183,28 +184,10 @@ def _merged(boxes, points, scores):
     """Answers for one palm become one: the mean of those that overlap the surest, by their scores, as published."""
     result, left = [], np.argsort(-scores)
     while len(left):
-        near = overlap(boxes[left[0]], boxes[left]) > 0.3
+        near = overlaps(boxes[left[:1]], boxes[left])[0] > 0.3
         near[0] = True
         group, left = left[near], left[~near]
         weights = scores[group] / scores[group].sum()
         result.append((weights @ boxes[group], np.tensordot(weights, points[group], 1), scores[group[0]]))
     boxes, points, scores = zip(*result, strict=True) if result else ((), (), ())
     return np.reshape(boxes, (-1, 4)), np.reshape(points, (-1, 7, 2)), np.array(scores, float)
-
-
-def overlap(box, boxes):
-    """Intersection over union of one box (4,) with others (N, 4); x, y, w, h. 0 where both are empty."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    union = box[2:].prod() + boxes[:, 2:].prod(1) - shared
-    return np.divide(shared, union, out=np.zeros(len(boxes)), where=union > 0)
-
-
-def distinct(boxes, scores, most):
-    """Places, the surest first, of boxes that overlap no surer one by more than ``most``."""
-    kept = []
-    for place in np.argsort(-np.asarray(scores), kind="stable"):
-        if not kept or overlap(boxes[place], boxes[kept]).max() <= most:
-            kept.append(place)
-    return np.array(kept, int)

@@ -1,13 +1,14 @@
 import json
 
 import numpy as np
+import predictor_toys
 import pytest
 import torch
 
 from handlib import bodies, geometry
 from handlib.files import InputError
 from handlib.fitting import poses
-from handlib.predict import BoxFile, boxes, from_keypoints, overlaps, sides_of, without_doubles
+from handlib.predict import BoxFile, boxes, detector_names, from_keypoints, overlaps, sides_of, without_doubles
 
 SIZE = (640, 480)
 
@@ -69,6 +70,19 @@ def test_a_detector_is_a_callable_and_its_doubles_are_reported():
     assert len(boxes.detected(lambda image: (np.zeros((0, 4)), [], []), None, SIZE)) == 0
     with pytest.raises(InputError, match="detector"):
         boxes.detected(lambda image: 3, None, SIZE)
+
+
+def test_detectors_of_ones_own_go_by_module_and_name(tmp_path):
+    assert detector_names.load("predictor_toys:picture") is predictor_toys.picture
+    for name, named in (
+        ("nobody", "mediapipe"),
+        ("predictor_toys:nothing", "cannot be had"),
+        ("no_module:x", "no_module"),
+    ):
+        with pytest.raises(InputError, match=named):
+            detector_names.load(name)
+    with pytest.raises(InputError, match="wheel"):
+        detector_names.load("mediapipe", tmp_path)
 
 
 @pytest.fixture(scope="module")

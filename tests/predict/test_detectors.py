@@ -7,6 +7,7 @@ import pytest
 
 from handlib import runs
 from handlib.files import InputError
+from handlib.predict import boxes as boxes_
 from handlib.predict import detectors
 from handlib.verify.reference import SHIPPED
 
@@ -100,9 +101,9 @@ def test_squares_cover_the_picture():
 
 def test_overlap_and_distinct():
     boxes = np.array([[0, 0, 10, 10], [5, 0, 10, 10], [30, 30, 4, 4], [0, 1, 10, 10], [3, 3, 0, 0]], float)
-    np.testing.assert_allclose(detectors.overlap(boxes[0], boxes), [1, 1 / 3, 0, 9 / 11, 0])
-    assert detectors.distinct(boxes[:4], np.array([0.5, 0.6, 0.1, 0.9]), 0.5).tolist() == [3, 1, 2]
-    assert detectors.distinct(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []
+    np.testing.assert_allclose(boxes_.overlaps(boxes[:1], boxes)[0], [1, 1 / 3, 0, 9 / 11, 0])
+    assert boxes_.without_doubles(boxes[:4], None, np.array([0.5, 0.6, 0.1, 0.9]), 0.5).tolist() == [3, 1, 2]
+    assert boxes_.without_doubles(np.zeros((0, 4))).tolist() == []
 
 
 def test_missing_and_wrong_models(tmp_path):

@@ -162,7 +162,7 @@ def test_on_the_command_line(folder, tmp_path, monkeypatch, capsys):
     words = ["predict", "weights", str(folder), str(tmp_path / "out"), "--boxes", str(tmp_path / "boxes.json")]
     assert cli.main([*words, "--focal", "300", "--formats", "npz,obj", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "2 pictures with 2 hands" in said and "3 left out" in said and "not MANO" in said
+    assert "2 hands of 2 pictures" in said and "3 left out" in said and "not MANO" in said
     assert predict.Prediction.load(job.path_of(tmp_path / "out", "a.png")).K[0, 0] == 300
     assert cli.main([*words, "--focal", "301", "--device", "cpu"]) == 2
     assert cli.main([*words, "--K", "1,2"]) == 2
