@@ -11,11 +11,10 @@ import functools
 from handlib import geometry
 from handlib.datasets import ho3d_files as files
 from handlib.datasets.base import Reader, check_picture, read_bytes
-from handlib.datasets.ho3d_derived import Derived, compare, path_of
+from handlib.datasets.ho3d_derived import Derived, path_of
 from handlib.datasets.windows import MANO_SCALE, Window
 from handlib.files import InputError, read_json, require, require_known
 
-__all__ = ["HO3D", "compare_with_derived", "reader", "splits", "variant"]
 SPLITS = {"train": "train", "evaluation": "evaluation", "train_part": "train", "val": "train"}  # and what lists them
 PARTS = ("train", "evaluation")
 SOURCES = ("annotations", "derived")
@@ -146,16 +145,6 @@ class HO3D(Reader):
 
     def __getitem__(self, index):
         return self.complete.annotated(self.light(index))
-
-
-def compare_with_derived(root, file, split="train", bodies=None, show_progress=True):
-    """What HandOccNet's derived ``file`` says beside the released annotations in ``root``; see `ho3d_derived.compare`.
-
-    split: "train" or "evaluation", which of the two files it is. ``print`` the answer. Raises InputError for files that
-    are missing or damaged, and when no frame is in both.
-    """
-    readers = HO3D(root, split), HO3D(root, split, source="derived", file=file)
-    return compare(*readers, bodies, show_progress)
 
 
 def _one_of(field, value, known):
