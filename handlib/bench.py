@@ -7,7 +7,17 @@ import platform
 from handlib.files import InputError
 
 AREAS = (
-    *("networks", "oakink_networks", "data", "oakink_data", "bodies", "fitting", "rendering", "predict"),
+    *(
+        "networks",
+        "oakink_networks",
+        "data",
+        "oakink_data",
+        "handoccnet_data",
+        "bodies",
+        "fitting",
+        "rendering",
+        "predict",
+    ),
     *("protocols", "agora", "package"),
 )
 
