@@ -266,7 +266,7 @@ def inside_square(box, width, height, factor=1.0):
     there is kept; one that ends beyond the other sides is cut; what is kept is a pixel smaller than the box.
     """
     x, y, w, h = np.asarray(box, np.float64).tolist()
-    if not np.isfinite([x, y, w, h]).all() or w * h <= 0:
+    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
         return None
     left, top = max(0.0, x), max(0.0, y)
     right, bottom = min(width - 1.0, left + max(0.0, w - 1)), min(height - 1.0, top + max(0.0, h - 1))
@@ -274,6 +274,8 @@ def inside_square(box, width, height, factor=1.0):
         return None
     across, down = right - left, bottom - top
     side = max(across, down) * factor
+    if side <= 0:  # a box of one pixel, of which the published code makes a map to nowhere
+        return None
     return np.array([left + across / 2 - side / 2, top + down / 2 - side / 2, side, side])
 
 

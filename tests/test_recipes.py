@@ -142,3 +142,14 @@ def test_every_recipe_reads_from_its_own_file(tmp_path):
         copy = tmp_path / f"{name}.yaml"
         copy.write_text((recipes.FOLDER / f"{name}.yaml").read_text())
         assert recipes.read(copy) == recipes.read(name)
+
+
+@pytest.mark.parametrize("dataset, published", [("ho3d", "HO3D"), ("dexycb", "DEX_YCB")])
+def test_handoccnet_has_the_published_values(dataset, published):
+    recipe = recipes.read(f"handoccnet_{dataset}")
+    rates = shipped("handoccnet").json("loss.json")["lr_by_epoch"][published]
+    assert [recipe.learning_rate(epoch) for epoch in range(recipe.epochs)] == pytest.approx(rates, rel=1e-12)
+    assert (recipe.network, recipe.dataset, recipe.optimizer, recipe.clip) == ("handoccnet", dataset, "adam", None)
+    assert (recipe.batch, recipe.per_device_batch, recipe.accumulation(4), recipe.accumulation(1)) == (64, 16, 1, 4)
+    drawn = inspect.signature(crops.draw_mano).parameters
+    assert recipe.augmentation == {name: drawn[name].default for name in drawn if name != "rng"}
