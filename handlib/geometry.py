@@ -291,6 +291,24 @@ def mano_square(bbox, tight, width, height, spec=ManoInput()):
     return inside_square(bbox, width, height, spec.box_scale)
 
 
+# A person, a hand or a face by Pose2Pose and those after it
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonInput:
+    """The crop that a network of Moon et al. (CVPRW 2022, "Hand4Whole") or OSX takes (defaults: Hand4Whole's).
+
+    ``size`` (w, h) of the crop in pixels; ``box_scale`` how much larger than the box, which first grows to the crop's
+    aspect ratio; ``volume`` cells (depth, height, width) of the heat volume that joints are found in; ``part`` what the
+    crop shows: "body" a whole person, "hand", a right one, or "face".
+    """
+
+    size: tuple = (384, 512)
+    box_scale: float = 1.25
+    volume: tuple = (8, 8, 6)
+    part: str = "body"
+
+
 # uvd: picture coordinates and depth of one hand's crop
 
 
