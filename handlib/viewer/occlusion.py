@@ -116,7 +116,7 @@ def heat_maps(seen, captions=None):
     """The heat maps of the five finger tips over each crop, with the joints that come out of them; rings: the truth."""
 
     def decorate(axes, number):
-        _tips(axes, seen, number)
+        _tips(axes, seen, number, [seen])
 
     return figures.grid([figures.pale(image) for image in seen.images], captions, 4, 2.8, decorate)
 
@@ -132,29 +132,31 @@ def while_training(looks, number=0):
         _over(above, _PARTED(seen.mask[number]), seen.size, 0.72)
         _dots(above, seen, number)
         figures.show_pale(below, seen.images[number])
-        _tips(below, seen, number)
+        _tips(below, seen, number, looks.values())
     _bar(figure, panels[0], _PARTED, "mask m")
     return figure
 
 
 def attention(looks, number=0, joint="index4"):
     """Where the place of one joint looks: a row for each look ({caption: `Look`}), a column for each head of FIT and
-    one for SET (mean of its heads). Each map by its own greatest value; FIT's titles give the gate, which scales what
-    a head brings.
+    one for SET (mean of its heads). The maps of a column are on one scale; FIT's titles give the gate, which scales
+    what a head brings.
 
     joint: of HAND21; its cell is framed.
     """
     place = HAND21.joints.index(joint)
     heads = next(iter(looks.values())).gate.shape[-1]
+    fit = np.max([each.fit[number, place].max((1, 2)) for each in looks.values()], 0)
+    limits = [*fit, max(each.set[number, place].mean(0).max() for each in looks.values())]
     figure, panels = figures.sheet(2.2 * (heads + 2), 2.5 * len(looks) + 0.3, len(looks), heads + 2)
     for line, (caption, seen) in zip(panels, looks.items(), strict=True):
         figures.show_picture(line[0], seen.images[number], f"{caption}: m here {seen.passed[number, place]:.2f}")
         for head in range(heads):
             words = f"FIT, head {head + 1}: gate {seen.gate[number, place, head]:.2f}"
             figures.show_pale(line[head + 1], seen.images[number], words)
-            _glow(line[head + 1], _relative(seen.fit[number, place, head]), PRIMARY, seen.size)
+            _glow(line[head + 1], seen.fit[number, place, head] / max(limits[head], 1e-12), PRIMARY, seen.size)
         figures.show_pale(line[-1], seen.images[number], "SET, mean of its heads")
-        _glow(line[-1], _relative(seen.set[number, place].mean(0)), ASKED, seen.size)
+        _glow(line[-1], seen.set[number, place].mean(0) / limits[-1], ASKED, seen.size)
         for axes in line:
             _frame(axes, seen, number, place)
     words = f"{joint}: where its cell (framed) looks among the primary features (FIT), and then among all (SET)"
@@ -185,10 +187,6 @@ def reach(seen, number=0):
 # ------------------------------------------------------------------------------------------------------- drawing
 
 
-def _relative(shown):
-    return shown / max(shown.max(), 1e-12)
-
-
 def _over(axes, rgba, size, opaque):
     """Cells (32, 32, 4) as colours over a picture."""
     rgba = np.array(rgba, float)
@@ -207,10 +205,12 @@ def _dots(axes, seen, number):
     axes.scatter(*(seen.truth[number] * seen.size).T, s=7, c="white", edgecolors=palette.INK, linewidths=0.6, zorder=5)
 
 
-def _tips(axes, seen, number):
-    colours = list(palette.FINGER.values())
+def _tips(axes, seen, number, looks):
+    """The heat maps' excess over one that is the same everywhere; the scale of a tip is that of all ``looks``."""
+    colours, alike = list(palette.FINGER.values()), 1 / CELLS**2
     for place, colour in zip(TIPS, colours, strict=True):
-        _glow(axes, 0.8 * _relative(seen.heatmaps[number, place]), colour, seen.size)
+        limit = max(each.heatmaps[number, place].max() for each in looks)
+        _glow(axes, 0.7 * (seen.heatmaps[number, place] - alike) / max(limit - alike, alike), colour, seen.size)
     places = seen.joints[number][TIPS] * seen.size
     axes.scatter(*places.T, s=26, c=colours, edgecolors="white", linewidths=0.9, zorder=6)
     figures.rings(axes, seen.truth[number][TIPS] * seen.size, colours, 0.028 * seen.size[0])
