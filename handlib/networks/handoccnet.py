@@ -4,6 +4,7 @@ One hand's mesh from one crop: a feature pyramid, a gate that parts the hand's f
 transformer that injects the former where the latter are, one that refines them, and a regressor of MANO's parameters.
 """
 
+import roma
 import torch
 from torch.nn import functional as F
 
@@ -71,7 +72,8 @@ class HandOccNet(Network):
     of the checkpoint's arrays, and has only the first six of the principal components). Whoever shares weights trained
     on MANO shares MANO's arrays with them.
 
-    published: train as published. Samples without a MANO fit then count with whatever their targets hold; see `loss`.
+    published: train as published. Samples without a MANO fit then count with whatever their targets hold (see `loss`),
+    and axis-angle becomes a matrix with the published rounding (`mano_head.published_rotmat`).
 
     The published state also has a convolution whose result nothing uses (``pyramid.smooth2``): it is kept, without
     gradient.
@@ -108,7 +110,7 @@ class HandOccNet(Network):
         keep("SET", refined)
         heatmaps, encoding, joints = self.head(refined, under(keep, HEAD))
         features = self.encoder(heatmaps, encoding, under(keep, ENCODER))
-        out = {"joints_img": joints} | self.mano(features, self.layer, under(keep, MANO))
+        out = {"joints_img": joints} | self.mano(features, self.layer, under(keep, MANO), self.published)
         if stages:
             named |= {"heatmaps": heatmaps, "encoding": encoding}
             named |= {theirs: out[ours] for theirs, ours in OUTPUTS.items()}
@@ -175,11 +177,12 @@ class HandOccNet(Network):
         if "pose_from_mean" in targets:
             pose = targets["pose_from_mean"].to(dtype)
         else:
-            mean = F.pad(layer.hands_mean, (mano_head.WRIST_FIRST, 0))
+            mean = F.pad(layer.hands_mean, (mano_head.ORIENTATION, 0))
             pose = targets["pose_flat"].to(dtype) - mean
         shape = targets["shape"].to(dtype)
-        rotations = layer.rotations(pose, True, "rotvec")
-        return {"rotations_from_mean": rotations, "shape": shape} | mano_head.hand(layer, pose, shape)
+        turned = mano_head.published_rotmat if self.published else roma.rotvec_to_rotmat
+        rotations = turned(pose.unflatten(1, (16, 3)))
+        return {"rotations_from_mean": rotations, "shape": shape} | mano_head.hand(layer, pose, shape, self.published)
 
     def load_published(self, state, source):
         """Fill from a published state, hand model and all; the three constants of the published demo are dropped."""

@@ -45,9 +45,9 @@ def state(ref, gains=None):
     return weights
 
 
-def network(ref, gains=None, dtype=torch.float32):
+def network(ref, gains=None, dtype=torch.float32, published=False):
     """The network with the weights of `state`, in eval mode."""
-    net = HandOccNet(published=True).to(
+    net = HandOccNet(published=published).to(
         dtype
     )  # before loading: the hand model's tables are then made in this precision
     networks.load_published(net, state(ref, gains), "stand-ins")

@@ -139,7 +139,7 @@ def keys(ref):
         yield Skip("keys", "the folder has no keys.json")
         return
     given, listed = state(ref), reference.load_keys(ref.path("keys.json"))
-    net = HandOccNet(published=True)
+    net = HandOccNet()
     networks.load_published(net, given, "stand-ins")
     ours = net.state_dict()
     theirs = {f"module.{net.keys.published(name)}": value for name, value in ours.items()}

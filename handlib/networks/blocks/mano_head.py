@@ -4,6 +4,7 @@ import numpy as np
 import roma
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from handlib import bodies, fields
 from handlib.bodies import files, free, mano
@@ -12,7 +13,7 @@ from handlib.networks.blocks.heads import full_precision
 
 SLOPE = 0.01
 COMPONENTS = 6  # how many the published state carries, though no pose is given in components
-WRIST_FIRST = 3  # values of the global orientation before the 45 of the fingers
+ORIENTATION = 3  # values of the global orientation before the 45 of the fingers
 
 
 class HandModel(nn.Module):
@@ -70,7 +71,7 @@ class ManoHead(nn.Module):
         )
         self.pose, self.shape = nn.Linear(512, 16 * 6), nn.Linear(512, 10)
 
-    def forward(self, features, layer, keep):
+    def forward(self, features, layer, keep, published=False):
         """Rotations from the mean as matrices and as axis-angle, shape, and what ``layer`` makes of them, in metres."""
         x = self.base(features)
         keep("mano_base_layer", x)
@@ -79,7 +80,9 @@ class ManoHead(nn.Module):
         keep("shape_reg", shape)
         rotations = sixd_to_rotmat(sixd.unflatten(1, (16, 6)))
         pose = roma.rotmat_to_rotvec(rotations).flatten(1)
-        return {"rotations_from_mean": rotations, "pose_from_mean": pose, "shape": shape} | hand(layer, pose, shape)
+        return {"rotations_from_mean": rotations, "pose_from_mean": pose, "shape": shape} | hand(
+            layer, pose, shape, published
+        )
 
 
 def sixd_to_rotmat(sixd):
@@ -87,8 +90,26 @@ def sixd_to_rotmat(sixd):
     return roma.special_gramschmidt(sixd.unflatten(-1, (2, 3)).mT, 1e-12)
 
 
-def hand(layer, pose_from_mean, shape):
-    """{"joints": (B, 21, 3), "verts": (B, 778, 3), "transforms": (B, 16, 4, 4)}, metres, of HandOccNet's right hand."""
-    made = layer(pose=pose_from_mean, shape=shape, mean_added=False, transforms=True)
+def published_rotmat(rotvec):
+    """(…, 3) -> (…, 3, 3) as the published layer does it: 1e-8 is added to every component before the angle is taken.
+
+    The difference of some 1e-8 is nothing to a hand, but three steps of training amplify it to per cents. Not finite
+    where all three components are exactly -1e-8.
+    """
+    angle = (rotvec + 1e-8).norm(dim=-1, keepdim=True)
+    imaginary = rotvec / angle * (angle / 2).sin()
+    return roma.unitquat_to_rotmat(F.normalize(torch.cat([imaginary, (angle / 2).cos()], -1), dim=-1))
+
+
+def hand(layer, pose_from_mean, shape, published=False):
+    """{"joints": (B, 21, 3), "verts": (B, 778, 3), "transforms": (B, 16, 4, 4)}, metres, of HandOccNet's right hand.
+
+    published: by `published_rotmat`.
+    """
+    pose, kind = pose_from_mean, {"mean_added": False}
+    if published:
+        whole = pose + F.pad(layer.hands_mean, (ORIENTATION, 0))
+        pose, kind = published_rotmat(whole.unflatten(-1, (16, 3))), {"mean_added": True, "pose_kind": "matrix"}
+    made = layer(pose=pose, shape=shape, transforms=True, **kind)
     joints = mano.joints21(made["verts"], made["joints"], "handoccnet")
     return {"joints": joints, "verts": made["verts"], "transforms": made["transforms"]}
