@@ -7,18 +7,8 @@ import platform
 from handlib.files import InputError
 
 AREAS = (
-    *(
-        "networks",
-        "oakink_networks",
-        "data",
-        "oakink_data",
-        "handoccnet_data",
-        "bodies",
-        "fitting",
-        "rendering",
-        "predict",
-    ),
-    *("protocols", "agora", "package"),
+    *("networks", "oakink_networks", "handoccnet", "data", "oakink_data", "handoccnet_data"),
+    *("bodies", "fitting", "rendering", "predict", "protocols", "agora", "package"),
 )
 
 
