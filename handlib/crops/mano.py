@@ -224,9 +224,13 @@ def warped(image, inverse, size, colour=(1.0, 1.0, 1.0)):
     """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(image.astype(np.float32), inverse, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
-    if tuple(colour) != (1.0, 1.0, 1.0):
-        crop = np.clip(crop * np.array(colour), 0, 255).astype(np.float32)
-    return np.ascontiguousarray(crop.transpose(2, 0, 1)) / np.float32(255)
+    out = np.empty((3, size[1], size[0]), np.float32)
+    for plane, whole, factor in zip(cv2.split(crop), out, colour, strict=True):
+        if factor != 1.0:  # in double precision, as published; no level is negative, so only the bright end is cut
+            np.multiply(plane, np.float64(factor), out=whole, dtype=np.float64, casting="same_kind")
+            plane = np.minimum(whole, np.float32(255), out=whole)
+        np.divide(plane, np.float32(255), out=whole)
+    return out
 
 
 def cut(image, inverse, size):

@@ -227,4 +227,4 @@ def test_the_training_loader_finds_this_crop(packed):
     from handlib.training import data
 
     assert data.CROPS[geometry.HandInput] == (crops.single_hand, crops.draw_single)
-    assert datasets.names() == ["interhand", "oakink"] and single.SCALE == 0.125
+    assert {"interhand", "oakink"} <= set(datasets.names()) and single.SCALE == 0.125
