@@ -7,22 +7,24 @@ from handlib.networks.blocks.norms import normed
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut: (B, inputs, h, w) -> (B, width, h, w)."""
+    """Two 3x3 convolutions around a shortcut: (B, inputs, h, w) -> (B, width, h / stride, w / stride)."""
 
     expansion = 1
 
-    def __init__(self, inputs, width):
+    def __init__(self, inputs, width, stride=1, norm=nn.BatchNorm2d, slope=0.0):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.slope = slope
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.bn1 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = norm(width)
+        self.downsample = _shortcut(inputs, width, stride, norm)
 
     def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.bn2(self.conv2(y))
-        y += x
-        return F.relu(y, inplace=True)
+        y = _activate(normed(self.conv1, self.bn1, x), self.slope)
+        y = normed(self.conv2, self.bn2, y)
+        y += x if self.downsample is None else normed(*self.downsample, x)
+        return _activate(y, self.slope)
 
 
 class Bottleneck(nn.Module):
@@ -40,9 +42,7 @@ class Bottleneck(nn.Module):
         self.bn2 = norm(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = norm(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+        self.downsample = _shortcut(inputs, outputs, stride, norm)
 
     def forward(self, x):
         y = _activate(normed(self.conv1, self.bn1, x), self.slope)
@@ -52,10 +52,21 @@ class Bottleneck(nn.Module):
         return _activate(y, self.slope)
 
 
+def _shortcut(inputs, outputs, stride, norm):
+    """What makes the shortcut of the block's own shape; None where it is so already."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+
+
 def bottlenecks(inputs, width, blocks, stride=1, norms=(nn.BatchNorm2d, nn.BatchNorm2d), slope=0.0):
     """``blocks`` bottlenecks in a row; the first one has the stride, and the first of the two kinds of norm."""
-    rest = [Bottleneck(4 * width, width, norm=norms[1], slope=slope) for _ in range(blocks - 1)]
-    return nn.Sequential(Bottleneck(inputs, width, stride, norms[0], slope), *rest)
+    return _in_a_row(Bottleneck, inputs, width, blocks, stride, norms, slope)
+
+
+def _in_a_row(block, inputs, width, blocks, stride, norms, slope):
+    rest = [block(block.expansion * width, width, norm=norms[1], slope=slope) for _ in range(blocks - 1)]
+    return nn.Sequential(block(inputs, width, stride, norms[0], slope), *rest)
 
 
 def _activate(x, slope):
@@ -63,22 +74,24 @@ def _activate(x, slope):
 
 
 class ResNet(nn.Module):
-    """Bottleneck ResNet without its classifier: (B, 3, h, w) -> list of the four layers' outputs.
+    """ResNet without its classifier: (B, 3, h, w) -> list of the four layers' outputs.
 
-    The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size. ``blocks`` (3, 4, 6, 3) is
-    ResNet-50. ``norms``: the batch norm of the stem and of each layer's first block, and that of the other blocks.
-    ``slope``: of the activations below zero, 0 for ReLU.
+    The outputs have 256, 512, 1024 and 2048 channels at 1/4, 1/8, 1/16 and 1/32 of the size, a fourth of that with
+    basic blocks. ``blocks`` (3, 4, 6, 3) is ResNet-50; (2, 2, 2, 2) with ``block=BasicBlock`` is ResNet-18. ``norms``:
+    the batch norm of the stem and of each layer's first block, and that of the other blocks. ``slope``: of the
+    activations below zero, 0 for ReLU.
     """
 
-    def __init__(self, blocks=(3, 4, 6, 3), norms=(nn.BatchNorm2d, nn.BatchNorm2d), slope=0.0):
+    def __init__(self, blocks=(3, 4, 6, 3), norms=(nn.BatchNorm2d, nn.BatchNorm2d), slope=0.0, block=Bottleneck):
         super().__init__()
         self.slope = slope
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = norms[0](64)
-        self.layer1 = bottlenecks(64, 64, blocks[0], norms=norms, slope=slope)
-        self.layer2 = bottlenecks(256, 128, blocks[1], 2, norms, slope)
-        self.layer3 = bottlenecks(512, 256, blocks[2], 2, norms, slope)
-        self.layer4 = bottlenecks(1024, 512, blocks[3], 2, norms, slope)
+        rest = norms, slope
+        self.layer1 = _in_a_row(block, 64, 64, blocks[0], 1, *rest)
+        self.layer2 = _in_a_row(block, 64 * block.expansion, 128, blocks[1], 2, *rest)
+        self.layer3 = _in_a_row(block, 128 * block.expansion, 256, blocks[2], 2, *rest)
+        self.layer4 = _in_a_row(block, 256 * block.expansion, 512, blocks[3], 2, *rest)
 
     def forward(self, images):
         return self.layers(self.stem(images))
