@@ -9,7 +9,13 @@ from handlib import bodies, geometry
 K = geometry.intrinsics((600, 610), (320, 240))
 FACTS = {
     "ho3d": {"version": "v2", "split": "evaluation", "options": {"source": "annotations"}},
-    "dexycb": {"version": "2021 release", "split": "test", "setup": "s0", "options": {"setup": "s0"}},
+    "dexycb": {
+        "version": "2021 release",
+        "split": "test",
+        "setup": "s0",
+        "official_ids": True,
+        "options": {"setup": "s0"},
+    },
     "freihand": {"version": "2", "split": "evaluation", "options": {}},
 }
 COLUMNS = "key hands object subject camera sequence image_id".split()

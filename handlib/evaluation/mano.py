@@ -149,7 +149,9 @@ class DexYCB(ManoHand):
         return f"DexYCB {self._setup()}"
 
     def _official(self):
-        whole = self.pack.manifest["split"] == "test" and not self.pack.manifest["skipped"]["reasons"].keys() - _NO_HAND
+        manifest = self.pack.manifest
+        whole = manifest["split"] == "test" and not manifest["skipped"]["reasons"].keys() - _NO_HAND
+        whole = whole and (manifest["official_ids"] or manifest["options"].get("source") == "derived")
         return f"DexYCB {self._setup()} test" if whole else None
 
 

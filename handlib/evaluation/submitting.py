@@ -56,7 +56,9 @@ def _rows(server, made, pack):
     """The server's arrays, how many rows they have, and that in words."""
     number = np.asarray(pack.index["image_id"])[made.index]
     if server == "dexycb":
-        return {"id": number, "joint_3d": made.predictions["joint_3d"]}, len(made), f"{len(made)} images"
+        words = f"{len(made)} images"
+        words += "" if pack.manifest["official_ids"] else ", not numbered as the toolkit numbers them: for looking at"
+        return {"id": number, "joint_3d": made.predictions["joint_3d"]}, len(made), words
     count = pack.manifest["listed"]
     if pack.manifest["options"].get("source") == "derived":  # whose pictures have numbers of their own
         if count != len(pack):
