@@ -2,7 +2,8 @@
 
 Frames. ``camera``: x right, y down, z forward (OpenCV). ``world``: the data set's own. ``image``: pixels, (0, 0) is the
 centre of the top-left pixel. ``crop``: pixels of the network's input.
-H is the number of hands of a sample; a two-hand data set has H = 2, the right hand first.
+H is the number of hands of a sample; a two-hand data set has H = 2, the right hand first. A sample of a whole body is
+of one person; the joint sets of whole bodies are in `handlib.body_joints`.
 """
 
 import dataclasses
@@ -81,6 +82,49 @@ SAMPLE = dict(
         _field("intent", "index", "str", (), "", "", "what the hand does with the object"),
         _field("background", "index", "str", (), "", "", "how the picture's background was made"),
         _field("status", "index", "str", (), "", "", "the data set's own remark on the sequence, as JSON"),
+        # Whole bodies, one person per sample
+        _field("person", "index", "int64", (), "", "", "the data set's own number of the person (annotation or box)"),
+        _field("gender", "index", "str", (), "", "", "'neutral', 'male' or 'female': the body model of the fit"),
+        _field("scene", "index", "str", (), "", "", "kind of scene"),
+        _field("picture", "index", "str", (), "", "", "file name of the picture that `image` was cut from"),
+        _field(
+            "picture_affine", "array", "float64", (2, 3), "px", "image",
+            "pixels of that picture -> pixels of `image`; the identity where `image` is the whole of it",
+        ),
+        _field(
+            "bbox_final", "array", "bool", (), "", "",
+            "`bbox` is what the network sees: it is neither brought inside the picture nor enlarged",
+        ),
+        _field("person_joints_img", "array", "float32", (137, 2), "px", "image", "annotated joints, SMPLX137"),
+        _field("person_joints_cam", "array", "float64", (137, 3), "m", "camera", "the same in 3D; 0 where 2D only"),
+        _field("person_joints_valid", "array", "bool", (137,), "", "", "joint annotated, SMPLX137"),
+        _field("is_3d", "array", "bool", (), "", "", "person_joints_cam is known"),
+        _field(
+            "smplx_pose", "array", "float64", (55, 3), "rad", "camera",
+            "axis-angle of SMPL-X's joints (SMPLX55); of hands as offsets from the mean hand",
+        ),
+        _field("smplx_shape", "array", "float64", (10,), "", "", "SMPL-X shape coefficients"),
+        _field("smplx_expr", "array", "float64", (10,), "", "", "SMPL-X expression coefficients"),
+        _field(
+            "smplx_transl", "array", "float64", (3,), "m", "camera",
+            "SMPL-X translation; `smplx_world` says what is to be added to it",
+        ),
+        _field(
+            "smplx_world", "array", "float64", (3, 3), "", "world to camera",
+            "rotation of the frame that the fit was made in; with the unposed pelvis p in the model's own frame, "
+            "(smplx_world - 1) @ p is to be added to smplx_transl; the identity where the fit is the camera's",
+        ),
+        _field("smplx_valid", "array", "bool", (4,), "", "", "there is a fit of body, left hand, right hand, face"),
+        _field("smplx_joints_valid", "array", "bool", (137,), "", "", "joint of the fit is to be learned, SMPLX137"),
+        _field("smplx_pose_valid", "array", "bool", (55,), "", "", "rotation of the fit is to be learned, SMPLX55"),
+        _field("smplx_verts", "array", "float32", ("V", 3), "m", "camera", "SMPL-X vertices of the data set itself"),
+        _field("smpl_pose", "array", "float64", (24, 3), "rad", "camera", "axis-angle of SMPL's joints (SMPL24)"),
+        _field("smpl_shape", "array", "float64", (10,), "", "", "SMPL shape coefficients"),
+        _field("smpl_transl", "array", "float64", (3,), "m", "camera", "SMPL translation"),
+        _field("lhand_bbox", "array", "float32", (4,), "px", "image", "box of the left hand, x, y, width, height"),
+        _field("rhand_bbox", "array", "float32", (4,), "px", "image", "box of the right hand"),
+        _field("face_bbox", "array", "float32", (4,), "px", "image", "box of the face"),
+        _field("part_bbox_valid", "array", "bool", (3,), "", "", "there is a box of left hand, right hand, face"),
     ]
 )  # fmt: skip
 
