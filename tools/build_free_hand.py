@@ -36,14 +36,7 @@ TIP_ORDER = ("thumb", "index", "middle", "ring", "pinky")
 
 def build(people=240, seed=0):
     """All arrays of the free hand (dict)."""
-    dense = free_hand_source.read(people, seed)
-    verts, joints, weights = flat_hands(dense)
-    bent = [verts[0]] + [rig.skin(verts[0], joints[0], weights, _curl(s))[0] for s in (0.5, 1.0)]
-    ids, faces = free_hand_decimate.decimate(np.stack(bent), dense.faces, importance(weights, dense), VERTICES, RIM)
-    order = tip_order(verts[0, ids], joints[0], weights[ids])
-    ids, faces = ids[order], np.argsort(order)[faces]
-    verts = np.einsum("kv,svc->skc", free_hand_decimate.refit(verts[0], ids, faces), verts)
-    weights, nails = weights[ids], dense.nails[ids]
+    verts, joints, weights, faces, nails, _ = hands(free_hand_source.read(people, seed))
     regressor = joint_regressor(verts, joints)
     mean, shapedirs = shape_space(verts)
     joints = regressor @ mean
@@ -69,6 +62,18 @@ def build(people=240, seed=0):
         "demo_pose_names": np.array(names),
         "albedo": albedo(mean, normals, nails, joints, tips).astype(np.float16),
     }
+
+
+def hands(dense):
+    """The hands of all people on the small mesh: verts (S, 778, 3), joints (S, 16, 3), weights (778, 16), faces, nails
+    (778,), and the numbers (778,) of the dense hand's vertices that they lie at."""
+    verts, joints, weights = flat_hands(dense)
+    bent = [verts[0]] + [rig.skin(verts[0], joints[0], weights, _curl(s))[0] for s in (0.5, 1.0)]
+    ids, faces = free_hand_decimate.decimate(np.stack(bent), dense.faces, importance(weights, dense), VERTICES, RIM)
+    order = tip_order(verts[0, ids], joints[0], weights[ids])
+    ids, faces = ids[order], np.argsort(order)[faces]
+    verts = np.einsum("kv,svc->skc", free_hand_decimate.refit(verts[0], ids, faces), verts)
+    return verts, joints, weights[ids], faces, dense.nails[ids], ids
 
 
 def flat_hands(dense):

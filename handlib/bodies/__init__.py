@@ -21,7 +21,7 @@ def load(path, name, **options):
     """A skinning layer (torch module).
 
     Arguments: ``path``, the official file, a folder that holds it (there, in mano/, models/mano/ or bodies/mano/),
-    or None or "free" for the free hand that the package carries (``layer.is_free``, ``layer.source`` say so);
+    or None or "free" for the free hand or body that the package carries (``layer.is_free``, ``layer.source`` say so);
     ``name``: one of ``names()``. Options: ``dtype`` (torch.float32); of MANO ``fix_left_shapedirs``
     (True), whether the known sign error of MANO_LEFT.pkl is put right (``layer.corrections`` says whether it was), and
     ``part_labels``, a file of DIGIT's published vertex labels (default: labels from the skinning weights); of the other

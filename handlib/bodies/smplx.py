@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from handlib import body_joints
-from handlib.bodies import files
+from handlib.bodies import files, free_body
 from handlib.bodies.skinning import Skinning, full_precision
 from handlib.files import InputError
 
@@ -47,7 +47,9 @@ def load(path, name, dtype=torch.float32, shapes=10, expressions=10):
     """See ``handlib.bodies.load``. ``name``: "smplx_", "smpl_" or "flame_" and neutral, male or female."""
     kind, gender = name.split("_")
     if path is None or str(path) == "free":
-        raise InputError("bodies.load", f"there is no free '{name}'", f"give the folder or file of {kind}", "path")
+        if kind != "smplx":
+            raise InputError("bodies.load", f"there is no free '{name}'", f"give the folder or file of {kind}", "path")
+        return BodyLayer(select(free_body.model(), shapes, expressions), dtype)
     return BodyLayer(select(read(path, kind, gender), shapes, expressions), dtype)
 
 
@@ -103,8 +105,9 @@ def most_shapes(model):
 class BodyLayer(nn.Module):
     """Pose, shape, expression and translation -> mesh and joints of a person (of a head, for FLAME).
 
-    Made of what `select` returns. kind: "smplx", "smpl" or "flame"; source: where the model is from; shape_size,
-    expression_size; parts: {name: number of rotations}; faces (F, 3) int64; weights (V, J); joint_regressor (J, V);
+    Made of what `select` returns. kind: "smplx", "smpl" or "flame"; source: where the model is from; is_free: it is the
+    free body, not SMPL-X; shape_size, expression_size; parts: {name: number of rotations}; joint_sets: names of the
+    sets that ``forward`` gives; faces (F, 3) int64; weights (V, J); joint_regressor (J, V);
     pose_mean (J, 3) rad, zero but for SMPL-X's hands; lhand_components and rhand_components (45, 45), one per row.
     Tensors move with the module; none is in its state dict.
     """
@@ -112,6 +115,7 @@ class BodyLayer(nn.Module):
     def __init__(self, model, dtype=torch.float32):
         super().__init__()
         self.kind, self.source, self.parts = model.kind, model.source, PARTS[model.kind]
+        self.is_free = free_body.MARK in model.extra
         self.expression_size = model.extra["expressions"]
         self.shape_size = model.shapedirs.shape[2] - self.expression_size
         self.joint_sets = JOINT_SETS[self.kind]
