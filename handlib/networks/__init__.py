@@ -17,6 +17,10 @@ _CLASSES = {
     "i2l_meshnet": ("i2l_meshnet", "I2LMeshNet"),
     "iknet": ("iknet", "IKNet"),
     "handoccnet": ("handoccnet", "HandOccNet"),
+    "pose2pose_hand": ("pose2pose", "Pose2PoseHand"),
+    "pose2pose_body": ("pose2pose", "Pose2PoseBody"),
+    "pose2pose_face": ("pose2pose", "Pose2PoseFace"),
+    "hand4whole": ("hand4whole", "Hand4Whole"),
 }
 
 

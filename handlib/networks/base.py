@@ -71,15 +71,22 @@ class Network(nn.Module):
         raise InputError(file, f"{type(self).__name__} takes no backbone file", "leave it out", field="backbone")
 
     def prepared(self, images):
-        """``images``, checked, in the memory layout that suits what follows: channels last, unless a CPU trains.
+        """``images``, checked, in the memory layout of `laid_out`.
 
-        Channels-last convolutions take a quarter less time on a CPU. But there PyTorch sums the batch statistics of
-        that layout in single precision, and through all the batch norms of a network the gradients come out wrong by
-        several per cent. InputError when the shape or the type is not the network's.
+        InputError when the shape or the type is not the network's.
         """
         width, height = self.input.size
         if images.shape[1:] != (3, height, width) or not images.is_floating_point():
             wanted = f"give (B, 3, {height}, {width}) RGB in 0..1 as floating point numbers"
             raise InputError("images", f"are {tuple(images.shape)} {images.dtype}", wanted)
+        return self.laid_out(images)
+
+    def laid_out(self, images):
+        """``images`` in the memory layout that suits what follows: channels last, unless a CPU trains.
+
+        Channels-last convolutions take a quarter less time on a CPU. But there PyTorch sums the batch statistics of
+        that layout in single precision, and through all the batch norms of a network the gradients come out wrong by
+        several per cent.
+        """
         training_on_cpu = self.training and images.device.type == "cpu"
         return images.contiguous(memory_format=torch.contiguous_format if training_on_cpu else torch.channels_last)
