@@ -55,7 +55,8 @@ def names(prediction):
 def caption(prediction):
     """Name, camera, and how well places in space and in the picture agree."""
     off = ", ".join(f"{value:.1f}" for value in prediction.reprojection_px)
-    hands = f"{len(prediction.side)} hands, joints off by {off} px" if len(prediction.side) else "no hand"
+    count = len(prediction.side)
+    hands = f"{count} hand{'s' * (count > 1)}, joints off by {off} px" if count else "no hand"
     return f"{prediction.name} · {hands} · {prediction.K_source}"
 
 
@@ -295,3 +296,16 @@ def _from_the_side(small, prediction, hands, state):
         cv2.line(canvas, first, second, palette.rgb(palette.FAINT).tolist(), 1, cv2.LINE_AA, 4)
     moved = [one._replace(verts=one.verts @ _TURN.T + offset) for one in hands]
     return render.overlay(canvas, moved, K, alpha=state.opacity) if moved else canvas
+
+
+def sheet(images, predictions, state=None, columns=3, tile=4.0):
+    """Pictures with their hands and boxes drawn over them, side by side; a matplotlib figure."""
+    state = state or State()
+    over = [drawn.overlay(image, one, state.opacity) for image, one in zip(images, predictions, strict=True)]
+
+    def decorate(axes, place):
+        if state.boxes and len(predictions[place].boxes):
+            axes.plot(*_box_lines(predictions[place]), color=palette.BOX, lw=1.2)
+
+    words = [f"{one.name}\n{', '.join(names(one)) or 'no hand'}" for one in predictions]
+    return figures.grid(over, words, columns, tile, decorate)
