@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.bodies import files
+from handlib.bodies import files, free_body
 from handlib.files import InputError, write_atomic
 from handlib.safe_pickle import read_pickle
 
@@ -62,12 +62,19 @@ def mirrored(right):
     return left
 
 
-def write_official(folder):
+def write_official(folder, models=("mano",)):
     """Write mano/MANO_RIGHT.pkl and mano/MANO_LEFT.pkl into a folder, where ``smplx.create(folder, "mano")`` looks.
 
-    Returns the two paths. Raises InputError rather than replace a file that is not a free hand.
+    ``models``: "mano", "smplx" or both; for the files of the free body see `handlib.bodies.free_body.write_official`.
+    Returns the paths. Raises InputError rather than replace a file that is not a free one.
     """
-    folder = Path(folder) / "mano"
+    if unknown := sorted(set(models) - {"mano", "smplx"}):
+        raise InputError("free.write_official", f"there is no free '{unknown[0]}'", "give mano or smplx", "models")
+    paths = _write_hands(Path(folder) / "mano") if "mano" in models else []
+    return paths + (free_body.write_official(folder) if "smplx" in models else [])
+
+
+def _write_hands(folder):
     for name in _NAMES.values():
         if (folder / name).exists() and MARK not in read_pickle(folder / name):
             mend = "choose another folder: a licensed file is not overwritten"

@@ -5,6 +5,7 @@ the free hand, vertex by vertex. Pose, shape and expression parameters of SMPL-X
 """
 
 import functools
+import io
 import pickle
 from pathlib import Path
 
@@ -97,10 +98,12 @@ def write_official(folder):
         if path.exists() and not _is_ours(path, value):
             mend = "choose another folder: a licensed file is not overwritten"
             raise InputError(path, "exists and is not of the free body", mend)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **made)
     for path, value in paths.items():
         with write_atomic(path) as temporary, open(temporary, "wb") as file:
             if path.suffix == ".npz":
-                np.savez_compressed(file, **value)
+                file.write(packed.getbuffer())
             elif path.suffix == ".npy":
                 np.save(file, value)
             else:

@@ -26,7 +26,7 @@ def rest(layer):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("free")
-    assert all(path.is_file() for path in free_body.write_official(folder))
+    assert all(path.is_file() for path in free.write_official(folder, models=("smplx",)))
     return folder
 
 
@@ -164,6 +164,14 @@ def test_what_the_skin_shows(layer, rest):
     hair = rest["verts"][shown == names.index("hair")]
     lips = rest["verts"][shown == names.index("lips")]
     assert hair[:, 1].max() == rest["verts"][:, 1].max() and len(lips) > 20 and np.ptp(lips[:, 1]) < 0.04
+
+
+def test_both_free_models_go_into_one_folder(tmp_path):
+    with pytest.raises(InputError, match="no free 'smpl'"):
+        free.write_official(tmp_path, models=("smpl",))
+    names = [path.name for path in free.write_official(tmp_path, models=("mano", "smplx"))]
+    assert {"MANO_LEFT.pkl", "SMPLX_MALE.npz", "SMPLX_to_J14.pkl"} < set(names)
+    assert free.write_official(tmp_path, models=("mano", "smplx"))  # its own files may be replaced
 
 
 def test_a_licensed_file_is_not_overwritten(tmp_path):
