@@ -265,18 +265,33 @@ def inside_square(box, width, height, factor=1.0):
     follows it): a box that begins left of the picture or above it is moved in, not cut, so that one wholly outside
     there is kept; one that ends beyond the other sides is cut; what is kept is a pixel smaller than the box.
     """
-    x, y, w, h = np.asarray(box, np.float64).tolist()
-    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+    kept = _inside(box, width, height)
+    if kept is None:
         return None
-    left, top = max(0.0, x), max(0.0, y)
-    right, bottom = min(width - 1.0, left + max(0.0, w - 1)), min(height - 1.0, top + max(0.0, h - 1))
-    if right < left or bottom < top:
-        return None
+    left, top, right, bottom = kept
     across, down = right - left, bottom - top
     side = max(across, down) * factor
     if side <= 0:  # a box of one pixel, of which the published code makes a map to nowhere
         return None
     return np.array([left + across / 2 - side / 2, top + down / 2 - side / 2, side, side])
+
+
+def _inside(box, width, height):
+    """See `inside_square`: what is kept of a box as left, top, right, bottom, all on pixel centres; or None."""
+    x, y, w, h = np.asarray(box, np.float64).tolist()
+    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+        return None
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(width - 1.0, left + max(0.0, w - 1)), min(height - 1.0, top + max(0.0, h - 1))
+    return None if right < left or bottom < top else (left, top, right, bottom)
+
+
+def inside_box(box, width, height):
+    """Box (x, y, w, h) px -> what is kept of it in a picture, (4,) float64, by the rule of `inside_square`; None where
+    that has no area.
+    """
+    left, top, right, bottom = _inside(box, width, height) or (0.0, 0.0, 0.0, 0.0)
+    return np.array([left, top, right - left, bottom - top]) if right > left and bottom > top else None
 
 
 def mano_square(bbox, tight, width, height, spec=ManoInput()):
@@ -307,6 +322,28 @@ class PersonInput:
     box_scale: float = 1.25
     volume: tuple = (8, 8, 6)
     part: str = "body"
+
+
+def person_box(bbox, width, height, spec=PersonInput(), whole=False):
+    """The box (4,) float32 that a `PersonInput` network sees of a person: what `inside_box` keeps, grown on one side to
+    the crop's aspect ratio, both sides times ``spec.box_scale``. None where nothing is kept.
+
+    ``whole``: cut to whole pixels, as the published code does where the annotated box is in whole numbers.
+    """
+    box = inside_box(bbox, width, height)
+    if box is None:
+        return None
+    (x, y, w, h), ratio = box.tolist(), spec.size[0] / spec.size[1]
+    middle_x, middle_y = x + w / 2.0, y + h / 2.0
+    if w > ratio * h:
+        h = w / ratio
+    elif w < ratio * h:
+        w = h * ratio
+    w, h = w * spec.box_scale, h * spec.box_scale
+    if whole:
+        w, h = float(int(w)), float(int(h))
+    x, y = middle_x - w / 2.0, middle_y - h / 2.0
+    return np.array([int(x), int(y), w, h] if whole else [x, y, w, h], np.float32)
 
 
 # uvd: picture coordinates and depth of one hand's crop
