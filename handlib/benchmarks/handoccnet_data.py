@@ -14,6 +14,7 @@ from handlib.crops.mano import draw_mano
 from handlib.datasets.base import Reader
 from handlib.datasets.ho3d_files import HEIGHT, WIDTH
 from handlib.datasets.windows import MANO_SCALE, Window
+from handlib.networks import heap
 
 FRAMES = 24
 SMOOTH = 1.05  # blur in pixels, as `oakink_data`: a frame's PNG has 2 bytes per pixel
@@ -62,6 +63,7 @@ def frame(number):
 
 def bench_reader():
     """One pass over the samples: decoding whole frames alone, test items, train items; and the bytes of a sample."""
+    heap.keep()  # as in every process that has made a network
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

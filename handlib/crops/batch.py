@@ -71,16 +71,18 @@ def _batch(images, targets, meta):
 
 def _between_levels(sources, size, colours, device):
     """`mano.warped` of several (image, inverse): float32 (B, 3, h, w) in 0..1. Sums of 1/1024 grey level are exact in
-    single precision, so the device does not matter; colours are rounded once, in double precision, on the CPU.
+    single precision, so the device does not matter.
     """
     import torch
 
     images, inverses = zip(*sources, strict=True)
     crops = sums(images, np.stack(inverses), size, device).float() / _PLACES
-    if colours is not None:
-        factors = torch.tensor(colours, dtype=torch.float64, device=device)[:, :, None, None]
-        crops = (crops * factors).clamp(0, 255).float()
-    return crops / crops.new_tensor(255.0)  # by a number a GPU would multiply with its inverse, which rounds otherwise
+    plain = crops / crops.new_tensor(255.0)  # by a number a GPU would multiply with its inverse, which rounds otherwise
+    if colours is None:
+        return plain
+    factors = torch.from_numpy(np.float32(colours) / np.float32(255)).to(device)[:, :, None, None]
+    bare = torch.tensor([tuple(colour) == (1.0, 1.0, 1.0) for colour in colours], device=device)[:, None, None, None]
+    return torch.where(bare, plain, (crops * factors).clamp(max=1))
 
 
 def warp(images, inverses, size, device="cpu"):

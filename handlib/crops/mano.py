@@ -225,12 +225,11 @@ def warped(image, inverse, size, colour=(1.0, 1.0, 1.0)):
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(image.astype(np.float32), inverse, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
     out = np.empty((3, size[1], size[0]), np.float32)
-    for plane, whole, factor in zip(cv2.split(crop), out, colour, strict=True):
-        if factor != 1.0:  # in double precision, as published; no level is negative, so only the bright end is cut
-            np.multiply(plane, np.float64(factor), out=whole, dtype=np.float64, casting="same_kind")
-            plane = np.minimum(whole, np.float32(255), out=whole)
-        np.divide(plane, np.float32(255), out=whole)
-    return out
+    cv2.mixChannels([crop], list(out), [0, 0, 1, 1, 2, 2])  # a third of the time of cv2.split
+    if tuple(colour) == (1.0, 1.0, 1.0):
+        return np.divide(out, np.float32(255), out=out)
+    out *= np.float32(colour)[:, None, None] / np.float32(255)
+    return cv2.threshold(out.ravel(), 1, 1, cv2.THRESH_TRUNC, out.ravel())[1].reshape(out.shape)  # none is negative
 
 
 def cut(image, inverse, size):
