@@ -15,7 +15,7 @@ from handlib.runs import from_root
 
 # (data set, split): what notebook 04 learns by heart as it stands, then what it never saw.
 _TAKEN = (("ho3d", "train"), ("ho3d", "evaluation"), ("dexycb", "test"))
-PAN = (240, 320)  # height, width of the clip's window
+PAN = (360, 480)  # height, width of the clip's window
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from handlib.files import read_json, write_text
 from handlib.viewer import browser, mesh, palette
 
 PIXELS = 1000  # longest side of the picture in the figure
+COLOURS = {"right": palette.CYCLE[1], "left": palette.CYCLE[0]}  # stronger than skin
 SMALLEST = 3.0  # pixels; less is a click that was not meant
 
 
@@ -58,7 +59,7 @@ def shapes(hands):
 
 def _look(side):
     """A side's rectangles: name (by which they are known again), colour, words."""
-    colour = palette.of_side(palette.SIDE[side], side)
+    colour = COLOURS[side]
     label = dict(text=side, textposition="top left", font=dict(color=colour, size=13))
     return dict(name=side, line=dict(color=colour, width=3), fillcolor="rgba(255,255,255,0.08)", label=label)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import ipywidgets
 import plotly.graph_objects as go
 
-from handlib.files import read_json
 from handlib.viewer import boxes, browser, frustum, mesh
 
 
@@ -74,15 +73,22 @@ def hands_in_frustum(image, prediction, state=None):
 class BoxDrawer(ipywidgets.VBox):
     """Draw a box about every hand; each stroke is kept in a file that `handlib.predict` takes.
 
-    pictures: {name: uint8 (h, w, 3) RGB, upright, or a path}; file: a .json, which is gone on with where it is there.
+    pictures: {name: uint8 (h, w, 3) RGB, upright, or a path}; file: of `handlib.predict.box_files`, which is gone on
+    with where it is there; what is drawn goes into a .json (``file``), for a .csv into one of the same name.
     ``hands``: {name: [{"box": [x, y, w, h], "side": …}, …]} so far.
     """
 
     def __init__(self, pictures, file):
-        self.pictures, self.file = dict(pictures), Path(file)
-        before = read_json(self.file) if self.file.exists() else {}
-        self.hands = {name: [hand for hand in before.get(name, []) if "box" in hand] for name in self.pictures}
-        self._others = {name: [hand for hand in found if "box" not in hand] for name, found in before.items()}
+        from handlib.predict import BoxFile
+
+        self.pictures, self.file = dict(pictures), Path(file).with_suffix(".json")
+        before = BoxFile(file) if Path(file).exists() else None
+        self._all = {} if before is None else dict(before.hands)
+        known = {name: before and before.key_of(name, number) for number, name in enumerate(self.pictures)}
+        self._keys = {name: key or name for name, key in known.items()}
+        there = {name: self._all.get(key, []) for name, key in self._keys.items()}
+        self.hands = {name: [hand for hand in hands if "box" in hand] for name, hands in there.items()}
+        self._others = {name: [hand for hand in hands if "box" not in hand] for name, hands in there.items()}
         first = next(iter(self.pictures))
         self.picture = ipywidgets.Dropdown(options=list(self.pictures), value=first, description="picture")
         self.side = _choice("draw", mesh.SIDES, "right")
@@ -119,7 +125,8 @@ class BoxDrawer(ipywidgets.VBox):
     def _keep(self, hands):
         self.hands[self.picture.value] = hands
         self.shown.layout.shapes = boxes.shapes(hands)
-        boxes.write(self.file, {self.picture.value: hands + self._others.get(self.picture.value, [])})
+        self._all[self._keys[self.picture.value]] = hands + self._others[self.picture.value]
+        boxes.write(self.file, self._all)
         self._say()
 
     def _say(self):

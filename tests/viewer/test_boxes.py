@@ -99,3 +99,14 @@ def test_strokes_in_the_browser_arrive(image, tmp_path):
         drawer.shown._js2py_relayout = {"relayout_data": message, "source_view_id": "browser"}
         assert [hand["box"] for hand in drawer.hands["a"]] == expected
         assert [shape.x0 for shape in drawer.shown.layout.shapes] == [box[0] for box in expected]
+
+
+def test_boxes_of_other_files_and_shorter_names_are_gone_on_with(image, tmp_path):
+    file = tmp_path / "boxes.csv"
+    file.write_text("name,x,y,w,h,side\na,10,20,30,40,left\nb,1,2,30,40,right\n")
+    drawer = widgets.BoxDrawer({"a.png": image, "c.png": image}, file)
+    assert [hand["box"] for hand in drawer.hands["a.png"]] == [[10, 20, 30, 40]] and not drawer.hands["c.png"]
+    drawer.picture.value = "c.png"
+    drawer.shown.layout.shapes = boxes.shapes(HANDS[:1])
+    saved = json.loads((tmp_path / "boxes.json").read_text())
+    assert {name: len(hands) for name, hands in saved.items()} == {"a": 1, "b": 1, "c.png": 1}
