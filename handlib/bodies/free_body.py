@@ -59,7 +59,8 @@ def twins():
 
 
 def surfaces():
-    """(what each vertex shows (10475,), names): "skin", "lips", "brows", "hair", "eye" (its white), "iris", "pupil"."""
+    """(what each vertex shows (10475,), names): "skin", "lips", "brows", "hair", "eye" (white), "iris", "pupil",
+    "mouth" (its inside)."""
     stored = _stored()
     return stored["surface"], tuple(stored["surface_names"].tolist())
 

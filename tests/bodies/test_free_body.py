@@ -7,7 +7,7 @@ import torch
 import trimesh
 
 from handlib import bodies, body_joints
-from handlib.bodies import free, free_body, wholebody
+from handlib.bodies import free, free_body, free_poses, wholebody
 from handlib.files import InputError
 
 JOINT = {joint: place for place, joint in enumerate(body_joints.SMPLX55.joints)}
@@ -137,6 +137,20 @@ def test_the_face_moves_and_nothing_else_does(layer, rest, twins):
     assert open_mouth[lower_lip, 1] < rest["joints"][lower_lip, 1] - 0.01
     eyes = layer(leye_pose=torch.tensor([0, 0.4, 0]), mean_added=True)["verts"].numpy()
     assert eyes[9448, 0] > rest["verts"][9448, 0] + 0.003 and eyes[9929, 0] == pytest.approx(rest["verts"][9929, 0])
+
+
+def test_poses_and_faces_are_those_of_people(layer, rest):
+    faces = layer.faces.numpy()
+    volume = trimesh.Trimesh(rest["verts"], faces, process=False).volume
+    poses, expressions = free_poses.body_poses(), free_poses.faces()
+    assert len(poses) >= 12 and len(expressions) >= 8
+    verts = layer(body_pose=np.stack(list(poses.values())), mean_added=False)["verts"].numpy()
+    for name, mesh in zip(poses, verts, strict=True):
+        lost = 1 - trimesh.Trimesh(mesh, faces, process=False).volume / volume
+        assert abs(lost) < 0.08, name  # a bent belly is squeezed
+    for name, (expression, jaw) in expressions.items():
+        moved = np.abs(layer(expression=expression, jaw_pose=jaw, mean_added=True)["verts"].numpy() - rest["verts"])
+        assert (moved.max() > 0.003) == (name != "neutral") and moved.max() < 0.05
 
 
 def test_landmarks_lie_where_their_names_say(rest):
