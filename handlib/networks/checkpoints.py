@@ -59,6 +59,11 @@ def read(path):
     return _state_dict(_read_torch(path), path), {}
 
 
+def read_whole(path):
+    """All that a file of ``torch.save`` holds, tensors on the CPU; what `read` refuses is refused here too."""
+    return _read_torch(files.require(path, "give a checkpoint file"))
+
+
 def save(net, folder, facts):
     """Write weights.safetensors and network.json; the folder appears whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}

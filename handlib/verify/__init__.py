@@ -20,7 +20,13 @@ SYSTEMS = {
         "handoccnet_fitting",
         "handoccnet_end_to_end",
     ],
-    "wholebody": ["wholebody_layers", "wholebody_primitives", "wholebody_pose2pose", "wholebody_hand4whole"],
+    "wholebody": [
+        "wholebody_layers",
+        "wholebody_primitives",
+        "wholebody_pose2pose",
+        "wholebody_hand4whole",
+        "wholebody_tools",
+    ],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }
 
