@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from handlib import alignment, geometry
-from handlib.networks import hand4whole, pose2pose
+from handlib.networks import pose2pose, whole_body
 from handlib.networks.blocks import heads, person, regions, sixd, volumes
 from handlib.verify import Row, Skip
 from handlib.verify.reference import deviation
@@ -113,7 +113,7 @@ def _restored(source, stored):
     unit = torch.tensor([person.PERSON[0] / width, person.PERSON[1] / height])
     centre, size = (torch.from_numpy(stored[f"restore_{name}"]) * unit for name in ("center", "size"))
     for name, part in (("restore_hand_1_2", "rhand"), ("restore_face_1_1p5", "face")):
-        ours = regions.around(centre, size, 1.0, hand4whole.SCALES[part])
+        ours = regions.around(centre, size, 1.0, whole_body.SCALES[part])
         yield Row(source, f"{name} px", deviation(ours, stored[name]), CELL)
 
 
