@@ -73,8 +73,8 @@ def parser():
     bench = commands.add_parser("bench", help="speed, as ratios to a plain ResNet-50 in the same run")
     bench.add_argument("areas", nargs="*", metavar="AREA", help="which ones (default: all; a wrong name lists them)")
 
-    bodies = commands.add_parser("bodies", help="write the free hand as MANO_RIGHT.pkl and MANO_LEFT.pkl")
-    bodies.add_argument("folder", help="they go to its subfolder mano/, where smplx and handlib look")
+    bodies = commands.add_parser("bodies", help="write the free hand and body as the official files")
+    bodies.add_argument("folder", help="its subfolders mano/ and smplx/, where smplx and handlib look")
     return top
 
 
@@ -174,7 +174,7 @@ def _bench(options):
 def _bodies(options):
     from handlib.bodies import free
 
-    for path in free.write_official(options.folder):
+    for path in free.write_official(options.folder, ("mano", "smplx")):
         print(path)
 
 
