@@ -93,6 +93,13 @@ def test_cuts_know_their_pictures_and_send_gradient_to_them_only():
     assert boxes.grad is None and not pictures.grad[1].any() and pictures.grad[0].any()
 
 
+def test_cuts_keep_their_precision_under_autocast():
+    picture, box = torch.rand(1, 3, 40, 30), torch.tensor([[2.3, 3.1, 20.7, 35.2]])
+    with torch.autocast("cpu", torch.bfloat16):
+        cut = regions.roi_align(picture, box, (8, 8))
+    assert_close(cut, regions.roi_align(picture, box, (8, 8)))
+
+
 def test_a_box_grows_to_its_aspect():
     box = regions.around(torch.tensor([[10.0, 20.0]]), torch.tensor([[4.0, 2.0]]), 0.5, 1.5)
     assert_close(box, torch.tensor([[7.0, 14.0, 13.0, 26.0]]))

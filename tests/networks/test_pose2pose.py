@@ -6,7 +6,6 @@ from tolerances import assert_close
 from torch import nn
 
 from handlib import networks
-from handlib.bodies import smplx
 from handlib.files import InputError
 from handlib.networks.pose2pose import Pose2PoseBody, Pose2PoseFace
 from handlib.verify import reference, wholebody_cases, wholebody_pose2pose
@@ -97,6 +96,11 @@ def test_a_face_without_flame_has_parameters_alone():
     assert float(terms["flame_expr"]) == pytest.approx(1) and float(terms["total"]) == pytest.approx(4)
 
 
-def test_layers_are_no_part_of_the_state():
-    assert not any(name.startswith("layer") for name in networks.create("pose2pose_hand").state_dict())
-    assert smplx.BodyLayer.__name__ == type(networks.create("hand4whole").layer).__name__
+def test_joints_of_a_mesh_keep_their_precision_under_autocast():
+    net = networks.create("pose2pose_hand")
+    assert not any(name.startswith("layer") for name in net.state_dict())
+    given = torch.randn(2, 3), torch.randn(2, 45) / 3, torch.randn(2, 10)
+    exact = net.posed(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net.posed(*given)
+    assert_close(out["joints"], exact["joints"])

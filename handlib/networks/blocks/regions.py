@@ -7,6 +7,8 @@ as the box has pixels, as in torchvision's ``roi_align(..., aligned=False)``.
 import torch
 from torch.nn import functional as F
 
+from handlib.bodies.skinning import full_precision
+
 _REACH = 6  # more samples than weigh on one pixel: where a cell has several, they lie half a pixel or more apart
 
 
@@ -16,7 +18,7 @@ def roi_align(features, boxes, size, index=None):
     index (N,): which of the B each box is of; None: the first box of the first, and so on. A cell is the mean of
     ceil(box / size) bilinear samples either way. Samples more than a pixel outside are zero, others outside take the
     border's value; a box is at least a pixel wide and high. Gradient goes to the features only. No step depends on a
-    value: both ways are one product each with the samples' weights.
+    value: both ways are one product each with the samples' weights, in the features' own precision.
     """
     boxes = boxes.detach()
     boxes = boxes.float() if boxes.dtype in (torch.float16, torch.bfloat16) else boxes
@@ -26,7 +28,8 @@ def roi_align(features, boxes, size, index=None):
         for axis, cells, pixels in ((0, size[1], features.shape[3]), (1, size[0], features.shape[2]))
     )
     # In this order the long sums run along rows, and the first product leaves the smaller picture.
-    return down[:, None] @ (features @ across.mT[:, None])
+    with full_precision(features.device.type):
+        return down[:, None] @ (features @ across.mT[:, None])
 
 
 def _weights(start, end, cells, pixels):
