@@ -102,6 +102,7 @@ SAMPLE = dict(
         _field("person_joints_img", "array", "float32", (137, 2), "px", "image", "annotated joints, SMPLX137"),
         _field("person_joints_cam", "array", "float32", (137, 3), "m", "camera", "the same in 3D; 0 where 2D only"),
         _field("person_joints_valid", "array", "bool", (137,), "", "", "joint annotated, SMPLX137"),
+        _field("joints_of_fit", "array", "bool", (), "", "", "the person's joints are those of the fit"),
         _field("is_3d", "array", "bool", (), "", "", "person_joints_cam is known"),
         _field(
             "smplx_pose", "array", "float32", (55, 3), "rad", "camera",

@@ -10,14 +10,22 @@ import inspect
 
 from handlib.files import InputError, require_known
 
-_MODULES = {name: f"handlib.datasets.{name}" for name in ("interhand", "oakink", "freihand", "ho3d", "dexycb")}
 FOLDERS = {  # where each data set lies below a data root
     "interhand": "InterHand",
     "oakink": "OakInk",
     "ho3d": "HO3D",
     "freihand": "FreiHAND",
     "dexycb": "DexYCB",
+    "mscoco": "MSCOCO",
+    "ehf": "EHF",
+    "ubody": "UBody",
+    "agora": "AGORA",
+    "human36m": "Human36M",
+    "mpii": "MPII",
+    "mpi_inf_3dhp": "MPI_INF_3DHP",
+    "pw3d": "PW3D",
 }
+_MODULES = {name: f"handlib.datasets.{name}" for name in FOLDERS}
 
 
 def names():

@@ -18,9 +18,7 @@ of the data set, without translation) or "camera" (already turned).
 Arithmetic is float64; the published one is float32 in places (they differ by less than 1e-3 mm).
 """
 
-import cv2
-import numpy as np
-
+from handlib.datasets.ehf import ROTATION as SCAN_TO_CAMERA
 from handlib.files import InputError
 from handlib.protocols import samplewise, wholebody
 
@@ -29,7 +27,6 @@ ALIGNMENT = (
     "MPVPE: translation of pelvis, wrists or neck; PA: similarity without reflection on the scored points, each hand "
     "for itself"
 )
-SCAN_TO_CAMERA = cv2.Rodrigues(np.array([-2.98747896, 0.01172457, -0.05704687]))[0]  # (3, 3), x_camera = R x_scan
 unit, sums, figures, remarks = samplewise.unit, samplewise.sums, samplewise.figures, samplewise.remarks
 
 

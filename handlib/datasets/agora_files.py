@@ -1,0 +1,92 @@
+"""The files of one person of AGORA: where its crop is, and parameters, cameras, joints and vertices."""
+
+import numpy as np
+
+from handlib import body_joints, geometry, safe_pickle
+from handlib.datasets import coco, people
+from handlib.files import InputError, read_json
+
+PATHS = {  # source -> {kind of file: the annotation's member that holds its path}
+    "hand4whole": {"params": "smplx_param_path", "camera": "cam_param_path"},
+    "osx": {"params": "smplx_param_path", "pixels": "smplx_joints_2d_path", "joints": "smplx_joints_3d_path",
+            "verts": "smplx_verts_path"},
+}  # fmt: skip
+MEND = "make the file anew with the tool that made the others"
+_PARAMETERS = {"global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "left_hand_pose": 45,
+               "right_hand_pose": 45, "expression": 10, "transl": 3}  # fmt: skip
+_POSE = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
+_FOLDERS, _NAMES = ("images_3840x2160", "3840x2160"), ("person_id", "ann_id", "pid")
+_SHAPES = 10
+
+
+def crop_of(root, folder, stem, number):
+    """(path, `coco.Picture`, affine (2, 3) picture -> crop) of a person's crop, or None. Raises InputError.
+
+    Hand4Whole's tool writes the map as ``affine_mat``, OSX's as ``img2bb_trans``; both are read.
+    """
+    for top in _FOLDERS:
+        for name in _NAMES:
+            path = root / top / f"{folder}_crop" / f"{stem}_{name}_{number}.json"
+            if path.exists():
+                told = read_json(path, MEND)
+                width, height = (coco.whole(path, told, f"resized_{side}", "crop") for side in ("width", "height"))
+                member = next((one for one in ("affine_mat", "img2bb_trans") if one in told), "affine_mat")
+                affine = coco.numbers(path, told, member, (2, 3), "crop")
+                return path.with_suffix(".png"), coco.Picture(path.stem, width, height, told), affine
+    return None
+
+
+def opened(sample):
+    """A sample whose ``files`` = (source, {kind: path}) have been read. Raises InputError."""
+    source, paths = sample["files"]
+    out = {name: value for name, value in sample.items() if name != "files"}
+    if not paths:
+        K = people.virtual_camera(out["bbox"], _size(out), bool(out["bbox_final"]))
+        return out | {"K": K} | people.no_joints() | people.no_fit()
+    return out | (_hand4whole if source == "hand4whole" else _osx)(out, paths)
+
+
+def _size(sample):
+    return coco.Picture("", sample["width"], sample["height"], {})
+
+
+def _hand4whole(sample, paths):
+    fit = _fit(paths["params"], read_json(paths["params"], MEND), np.array([True, True, True, True]))
+    camera = read_json(paths["camera"], MEND)
+    focal, centre = (coco.numbers(paths["camera"], camera, name, (2,), "camera") for name in ("focal", "princpt"))
+    affine = sample["picture_affine"]
+    scale = affine[[0, 1], [0, 1]]
+    K = geometry.intrinsics(focal * scale, centre * scale + affine[:, 2])
+    return people.no_joints() | fit | {"K": K, "is_3d": np.bool_(True), "joints_of_fit": np.bool_(True)}
+
+
+def _osx(sample, paths):
+    def numbers(kind, shape):
+        return coco.numbers(paths[kind], {kind: read_json(paths[kind], MEND)}, kind, shape, "file")
+
+    joint_set = body_joints.SMPLX127
+    pixels = geometry.apply_affine(numbers("pixels", (len(joint_set), 2)), sample["picture_affine"].astype(np.float32))
+    out = people.joints(joint_set, pixels, np.ones(len(joint_set)), numbers("joints", (len(joint_set), 3)))
+    out |= _fit(paths["params"], safe_pickle.read_pickle(paths["params"], mend=MEND), np.ones(4, bool))
+    out["smplx_pose_valid"][0] = False  # it is the world's
+    out["smplx_joints_valid"][:] = False
+    if "verts" in paths:
+        raw = read_json(paths["verts"], MEND)
+        out["smplx_verts"] = coco.numbers(paths["verts"], {"verts": raw}, "verts", (len(raw), 3), "file").astype(
+            np.float32
+        )
+    K = people.virtual_camera(sample["bbox"], _size(sample), bool(sample["bbox_final"]))
+    return out | {"K": K}
+
+
+def _fit(path, told, valid):
+    """The parameters as fields; eyes do not turn, as published; children's eleventh shape number is left out."""
+    if not isinstance(told, dict):
+        raise InputError(path, "holds no parameters by name", MEND)
+    read = {name: coco.numbers(path, told, name, (size,), "parameters") for name, size in _PARAMETERS.items()}
+    shape = np.ravel(np.asarray(told.get("betas"), np.float64))
+    if shape.size < _SHAPES or not np.isfinite(shape).all():
+        raise InputError(path, f"is not at least {_SHAPES} finite numbers", MEND, "betas")
+    pose = np.concatenate([read[name] for name in _POSE]).reshape(55, 3)
+    pose[23:25] = 0
+    return people.fit_fields(pose, shape[:_SHAPES], read["expression"], read["transl"], valid)

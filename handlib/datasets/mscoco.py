@@ -1,0 +1,83 @@
+"""MSCOCO with the annotations of COCO-WholeBody (Jin et al., ECCV 2020) and SMPL-X fits of NeuralAnnot (Moon et al.).
+
+``root`` holds ``images/{train,val}2017/`` and ``annotations/``: ``coco_wholebody_{train,val}_v1.0.json`` and, for
+training, ``MSCOCO_train_SMPLX_all_NeuralAnnot.json`` (as Hand4Whole takes it) or ``MSCOCO_train_SMPLX.json`` (OSX).
+
+2D alone: a person's joints are pixels, ``is_3d`` is False. The fits are in the frame of a camera of their own each.
+"""
+
+from pathlib import Path
+
+from handlib.datasets import coco, coco_wholebody, people
+from handlib.files import InputError, require, require_known
+
+SPLITS = ("train", "val")
+FITS = {"hand4whole": "MSCOCO_train_SMPLX_all_NeuralAnnot.json", "osx": "MSCOCO_train_SMPLX.json"}
+OFFICIAL = "put the files of COCO-WholeBody there, and the fits from the page of NeuralAnnot"
+
+
+def splits(root):
+    """The splits that are in ``root``: "train", "val". InputError for none."""
+    found = [split for split in SPLITS if _annotations(Path(root), split).exists()]
+    if not found:
+        raise InputError(Path(root) / "annotations", "holds no coco_wholebody_…_v1.0.json", OFFICIAL)
+    return found
+
+
+def _annotations(root, split):
+    return root / "annotations" / f"coco_wholebody_{split}_v1.0.json"
+
+
+def reader(root, split, fits="any"):
+    """`MsCoco`."""
+    return MsCoco(root, split, fits)
+
+
+class MsCoco(people.People):
+    """Samples of one person each, in the annotation file's order.
+
+    split: "train" (150,000 persons with keypoints) or "val"; fits: which file of fits in training, "hand4whole", "osx",
+    "any" (the first that is there) or "none". A person without a fit has no valid one; hands and face are valid where
+    fit or annotation says so.
+
+    Raises InputError for a missing, cut or odd file, naming the annotation. Skipped and counted in iterating: crowds,
+    persons without keypoints, boxes that keep nothing of the picture.
+    """
+
+    def __init__(self, root, split, fits="any"):
+        super().__init__("mscoco", split)
+        self.root = require(root, OFFICIAL)
+        require_known([split], SPLITS, "MSCOCO", "split")
+        require_known([fits], ("any", *FITS, "none"), "MSCOCO", "choice of fits")
+        path = require(_annotations(self.root, split), OFFICIAL)
+        self.pictures, rows = coco.read(path, lambda item, where, place: coco_wholebody.person(path, item, where))
+        self.people = coco_wholebody.listed(rows, self._key)
+        self.sources[f"annotations/{path.name}"] = path
+        self.fits = self._fits(fits)
+        self.facts["version"] = "COCO-WholeBody 1.0"
+
+    def _key(self, image, number):
+        return f"{Path(self.pictures[image].name).stem}/{number}"
+
+    def _fits(self, chosen):
+        names = [name for which, name in FITS.items() if chosen in ("any", which)] if self.split == "train" else []
+        paths = [self.root / "annotations" / name for name in names]
+        path = next((path for path in paths if path.exists()), paths[0] if chosen in FITS and paths else None)
+        self.options["fits"] = path.name if path else "none"
+        if path is None:
+            if self.split == "train" and chosen == "any":
+                self.notes.append(f"no fits: neither {' nor '.join(names)} is there")
+            return people.Fits()
+        fits = people.read_fits(path, {person[0] for person in self.people if isinstance(person, tuple)})
+        self.sources[f"annotations/{path.name}"] = path
+        without = sum(person[0] not in fits for person in self.people if isinstance(person, tuple))
+        if without:
+            self.notes.append(f"{without} persons have no fit in {path.name}")
+        return fits
+
+    def sample(self, number, image, found):
+        picture = self.pictures[image]
+        path = self.root / "images" / f"{self.split}2017" / picture.name
+        boxes = [box if yes else None for box, yes in zip(found.boxes, found.seen, strict=True)]
+        parts = people.part_boxes(*boxes)
+        return coco_wholebody.sample(self._key(image, number), path, picture, image, number, found, self.fits, parts)
