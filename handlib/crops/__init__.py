@@ -2,14 +2,16 @@
 
 `hand_pair` (`handlib.crops.pair`) for two-hand networks, `single_hand` (`handlib.crops.single`) for one-hand networks,
 `mano_hand` (`handlib.crops.mano`) for networks that answer with MANO's parameters; `box_crop` for these where there is
-a picture and a box and nothing else. All others give {"image", "targets", "meta"}; each has its own augmentation and
-draws. `single_hands`, `mano_hands` and `box_crops` (`handlib.crops.batch`) give a whole batch, its pictures made on any
-device.
+a picture and a box and nothing else; `person` (`handlib.crops.person`) for whole-body networks, whose targets
+`handlib.crops.person_targets` completes on the batch. All others give {"image", "targets", "meta"}; each has its own
+augmentation and draws. `single_hands`, `mano_hands` and `box_crops` (`handlib.crops.batch`) give a whole batch, its
+pictures made on any device.
 """
 
 from handlib.crops.batch import box_crops, mano_hands, single_hands
 from handlib.crops.mano import ManoAugmentation, box_crop, draw_mano, draw_mano_published, mano_hand
 from handlib.crops.pair import NO_AUGMENTATION, Augmentation, draw, draw_published, hand_pair, input_box, wrist_rule
+from handlib.crops.person import PersonAugmentation, draw_person, draw_person_published, person
 from handlib.crops.single import Occluder, SingleAugmentation, draw_single, draw_single_published, single_hand
 
 __all__ = [
@@ -17,12 +19,15 @@ __all__ = [
     "Augmentation",
     "ManoAugmentation",
     "Occluder",
+    "PersonAugmentation",
     "SingleAugmentation",
     "box_crop",
     "box_crops",
     "draw",
     "draw_mano",
     "draw_mano_published",
+    "draw_person",
+    "draw_person_published",
     "draw_published",
     "draw_single",
     "draw_single_published",
@@ -30,6 +35,7 @@ __all__ = [
     "input_box",
     "mano_hand",
     "mano_hands",
+    "person",
     "single_hand",
     "single_hands",
     "wrist_rule",

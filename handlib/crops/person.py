@@ -1,0 +1,224 @@
+"""The crop that a whole-body network takes of one person, and the targets in it that need no body model.
+
+It follows Hand4Whole (Moon et al., CVPRW 2022) and OSX (Lin et al., CVPR 2023), on the arithmetic of OpenCV 4. What
+needs SMPL-X is made on the batch: `handlib.crops.person_targets`.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from handlib import body_joints, geometry
+from handlib.crops import mano
+from handlib.files import InputError
+
+FLIP_CHANCE = 0.5  # as published
+SPANS = {"body": 2.0, "lhand": 0.3, "rhand": 0.3, "face": 0.3}  # metres of depth that the heat volume covers
+_PARTS = body_joints.PARTS137
+_ROOTS = {"lhand": _PARTS["lwrist"], "rhand": _PARTS["rwrist"], "face": _PARTS["neck"]}  # what they are relative to
+_MIRROR137, _MIRROR53 = body_joints.mirrored(body_joints.SMPLX137), body_joints.mirrored(body_joints.POSES53)
+_FROM55 = np.array([body_joints.SMPLX55.joints.index(name) for name in body_joints.POSES53.joints])
+_LARGEST_SHAPE = 3.0  # beyond it a fit's shape is not learned
+BOXES = ("lhand_bbox", "rhand_bbox", "face_bbox")
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonAugmentation(mano.ManoAugmentation):
+    """One draw: as `ManoAugmentation`, and ``flip``: the picture is mirrored first, so left and right change places."""
+
+    flip: bool = False
+
+
+NO_AUGMENTATION = PersonAugmentation()
+
+
+def draw_person(rng, flip_chance=FLIP_CHANCE, **strengths):
+    """A random augmentation; ``rng`` is a numpy Generator; the defaults are the published strengths, those of
+    `handlib.crops.draw_mano`.
+    """
+    drawn = mano.draw_mano(rng, **strengths)
+    return PersonAugmentation(drawn.scale, drawn.rotation, drawn.colour, bool(rng.random() <= flip_chance))
+
+
+def draw_person_published(np_rng, py_rng):
+    """The draws of the published code in its order; see `handlib.crops.draw_mano_published`."""
+    drawn = mano.draw_mano_published(np_rng, py_rng)
+    return PersonAugmentation(drawn.scale, drawn.rotation, drawn.colour, py_rng.random() <= FLIP_CHANCE)
+
+
+def person(
+    sample, augmentation=None, root_depth="gt", input=geometry.PersonInput(), published=False  # noqa: B008 (frozen)
+):  # fmt: skip
+    """One item for a whole-body network (Hand4Whole, OSX; of a body alone, Pose2Pose's).
+
+    sample: a pack's sample of a person, with ``image``; augmentation: a `PersonAugmentation` or None; root_depth: only
+    "gt"; input: the network's ``input``; published: cut boxes annotated in whole numbers to whole pixels, as the
+    published code does without meaning to. A sample whose box keeps nothing of the picture shows all of it.
+
+    Returns {"image": float32 (3, h, w) RGB 0..1, "targets", "meta"}. Targets, float32, in the turned and mirrored crop;
+    volume: cells of ``input.volume``, metres of depth of a part on ``SPANS``:
+
+    - ``joint_img`` (137, 3) volume, depth 0 where 2D alone; ``joint_cam`` (137, 3) m from the pelvis, of hands from
+      their wrist, of the face from the neck; ``joint_valid``, ``joint_trunc`` (137, 1), the latter 0 outside the
+      volume; ``is_3D`` (); zeros where a data set has no such joint
+    - ``lhand_bbox_center``, ``_size`` (2,) volume and ``lhand_bbox_valid`` (), so for rhand and face
+    - ``smplx_pose`` (159,) of POSES53, ``smplx_shape``, ``smplx_expr`` (10,), ``smplx_pose_valid`` (159,),
+      ``smplx_shape_valid``, ``smplx_expr_valid`` (), ``smplx_joint_valid`` (137, 1)
+    - ``fit_…``: what `person_targets.targets_from_fits` makes the rest of, and takes away
+
+    Meta: ``affine`` (mirrored) picture -> crop and ``inverse``, float32 (2, 3); ``bbox`` (4,) float32 what was cropped,
+    before mirroring; ``flipped``, ``index``, ``hw_size``, ``K``; ``picture_inverse`` (2, 3) crop -> the picture that
+    the sample's was cut from, ``smplx_verts`` where the sample has them.
+    """
+    if root_depth != "gt":
+        raise InputError("root_depth", f"{root_depth!r} is not known for a person", "write 'gt'")
+    augmentation = augmentation or NO_AUGMENTATION
+    view = View(sample, augmentation, input, published)
+    image, inverse = mano.source(sample, view)
+    return {
+        "image": mano.warped(image, inverse, input.size, augmentation.colour),
+        "targets": targets_of(sample, augmentation, input, view),
+        "meta": meta_of(sample, view),
+    }
+
+
+class View:
+    """Where the crop lies; see `handlib.crops.mano.View`."""
+
+    def __init__(self, sample, augmentation, spec, published):
+        width, height = sample["width"], sample["height"]
+        self.flipped, self.size = bool(augmentation.flip), spec.size
+        if sample["bbox_final"]:
+            self.box = np.asarray(sample["bbox"], np.float32)
+        else:
+            whole = published and bool(sample["bbox_whole"])
+            self.box = geometry.person_box(sample["bbox"], width, height, spec, whole)
+            if self.box is None:
+                self.box = geometry.person_box((0, 0, width, height), width, height, spec)
+        x, y, w, h = self.box
+        middle = (float(x + np.float32(0.5) * w), float(y + np.float32(0.5) * h))
+        if self.flipped:
+            middle = (width - middle[0] - 1, middle[1])
+        scale, rotation = augmentation.scale, augmentation.rotation
+        self.affine, self.inverse = (
+            geometry.crop_affine(middle, (float(w), float(h)), spec.size, scale, rotation, back)
+            for back in (False, True)
+        )
+        beside = self.box[:2] + self.box[2:] / 2 - geometry.centred_square(sample["bbox"])[0]
+        self.needed = np.hypot(*beside) + np.hypot(*self.box[2:]) * scale / 2
+
+
+def targets_of(sample, augmentation, spec, view):
+    """See `person`."""
+    turn = geometry.turn(-augmentation.rotation)
+    out = _joints(sample, spec, view, turn) | _boxes(sample, spec, view) | _fit(sample, view, turn)
+    return {name: np.asarray(value, np.float32) for name, value in out.items()}
+
+
+def _joints(sample, spec, view, turn):
+    pixels, valid = np.array(sample["person_joints_img"], np.float32), np.array(sample["person_joints_valid"])
+    known, three = valid | (pixels != 0).any(1), bool(sample["is_3d"])
+    relative = part_relative(np.asarray(sample["person_joints_cam"], np.float32)) if three else np.zeros((137, 3))
+    depth = volume_depth(relative[:, 2], spec) if three else np.zeros(137)
+    if view.flipped:
+        pixels, relative, depth, valid, known = (a[_MIRROR137] for a in (pixels, relative, depth, valid, known))
+        pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
+        relative = relative * np.array([-1, 1, 1], np.float32)
+    placed = np.concatenate([in_volume(geometry.apply_affine(pixels, view.affine), spec), depth[:, None]], 1)
+    placed, relative = placed * known[:, None], (relative @ turn.T) * known[:, None]
+    inside = ((placed >= 0) & (placed < np.array(spec.volume[::-1]))).all(1)
+    return {
+        "joint_img": placed,
+        "joint_cam": relative,
+        "joint_valid": valid[:, None],
+        "joint_trunc": (valid & inside)[:, None],
+        "is_3D": three,
+        "fit_joints": sample["joints_of_fit"],
+    }
+
+
+def part_relative(joints):
+    """(137, 3) m -> from the pelvis, of hands from their wrists, of the face from the neck; numpy or torch (…)."""
+    out = joints - joints[..., :1, :]
+    for part, root in _ROOTS.items():
+        out[..., _PARTS[part], :] = joints[..., _PARTS[part], :] - joints[..., root : root + 1, :]
+    return out
+
+
+def volume_depth(depth, spec):
+    """(…, 137) m from each part's root -> cells of the heat volume; numpy or torch."""
+    out = depth * 0
+    for part, span in SPANS.items():
+        out[..., _PARTS[part]] = geometry.encode_depth(depth[..., _PARTS[part]], span, spec.volume[0])
+    return out
+
+
+def in_volume(pixels, spec):
+    """(…, 2) crop pixels -> cells of the heat volume; numpy."""
+    return pixels / np.array(spec.size, np.float32) * np.array(spec.volume[:0:-1], np.float32)
+
+
+def _boxes(sample, spec, view):
+    """Corners mirrored, through the map, and the upright rectangle about them."""
+    valid = np.array(sample["part_bbox_valid"])
+    boxes = np.stack([sample[name] for name in BOXES]).astype(np.float64)
+    low, high = boxes[:, :2].copy(), boxes[:, :2] + boxes[:, 2:]
+    if view.flipped:
+        low[:, 0], high[:, 0] = sample["width"] - 1 - high[:, 0], sample["width"] - 1 - low[:, 0]
+        low, high, valid = (part[[1, 0, 2]] for part in (low, high, valid))
+    corners = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
+    placed = in_volume(geometry.apply_affine(corners.astype(np.float32), view.affine), spec)
+    low, high = placed.min(1), placed.max(1)
+    low[~valid], high[~valid] = 0, 1  # as published
+    out = {}
+    for place, name in enumerate(BOXES):
+        out[f"{name}_center"], out[f"{name}_size"] = (low[place] + high[place]) / 2, high[place] - low[place]
+        out[f"{name}_valid"] = valid[place]
+    return out
+
+
+def _fit(sample, view, turn):
+    """Parameters of the fit, mirrored and turned; and as they are, for the joints."""
+    body, _, _, face = np.array(sample["smplx_valid"])
+    pose, rotations = np.array(sample["smplx_pose"], np.float32)[_FROM55], np.array(sample["smplx_pose_valid"])[_FROM55]
+    joints, shape = np.array(sample["smplx_joints_valid"]), np.array(sample["smplx_shape"], np.float32)
+    if view.flipped:
+        pose, rotations = pose[_MIRROR53] * np.array([1, -1, -1], np.float32), rotations[_MIRROR53]
+        joints = joints[_MIRROR137]
+    if body:
+        pose[0] = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0])[0])[0][:, 0]
+    own = {name: sample[f"smplx_{name}"] for name in ("pose", "shape", "expr", "transl", "world")}
+    return {
+        "smplx_pose": pose.reshape(159),
+        "smplx_shape": shape * (np.abs(shape) <= _LARGEST_SHAPE).all(),
+        "smplx_expr": sample["smplx_expr"],
+        "smplx_pose_valid": np.repeat(rotations, 3),
+        "smplx_shape_valid": body,
+        "smplx_expr_valid": face,
+        "smplx_joint_valid": joints[:, None],
+        **{f"fit_{name}": value for name, value in own.items()},
+        "fit_valid": body,
+        "fit_K": sample["K"],
+        "fit_affine": view.affine,
+        "fit_turn": turn,
+        "fit_flipped": view.flipped,
+        "fit_width": sample["width"],
+    }
+
+
+def meta_of(sample, view):
+    """See `person`."""
+    whole = np.vstack([sample.get("picture_affine", np.eye(3)[:2]), [0, 0, 1]])
+    inverse = np.vstack([view.inverse, [0, 0, 1]])
+    meta = {
+        "affine": view.affine,
+        "inverse": view.inverse,
+        "picture_inverse": (np.linalg.inv(whole) @ inverse)[:2],
+        "bbox": view.box,
+        "flipped": view.flipped,
+        "index": sample.get("index", -1),
+        "hw_size": np.array([sample["height"], sample["width"]]),
+        "K": sample["K"],
+    }
+    return meta | {name: sample[name] for name in ("smplx_verts",) if name in sample}
