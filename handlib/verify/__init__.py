@@ -26,6 +26,8 @@ SYSTEMS = {
         "wholebody_pose2pose",
         "wholebody_hand4whole",
         "wholebody_tools",
+        "wholebody_data",
+        "wholebody_metrics",
     ],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }

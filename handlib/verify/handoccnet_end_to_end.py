@@ -9,7 +9,7 @@ import torch
 from handlib import fields, packs, protocols, training
 from handlib.submissions.hands import SERVERS
 from handlib.training import mano
-from handlib.verify import Row, Skip, handoccnet_tree, metrics_projects
+from handlib.verify import Row, Skip, handoccnet_tree, wholebody_metrics
 from handlib.verify.handoccnet_cases import network
 from handlib.verify.reference import deviation
 
@@ -39,7 +39,7 @@ def check_submission(ref):
 
 def check_figures(ref):
     """Its DexYCB figures, and its alignment alone."""
-    yield from metrics_projects.check_handoccnet(ref)
+    yield from wholebody_metrics.check_handoccnet(ref)
 
 
 def check_chain(ref):

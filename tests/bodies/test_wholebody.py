@@ -10,7 +10,7 @@ import scipy.sparse
 
 from handlib.bodies import wholebody
 from handlib.files import InputError
-from handlib.verify import metrics_projects, standin, standin_bodies
+from handlib.verify import standin, standin_bodies, wholebody_metrics
 
 FILES = ["MANO_SMPLX_vertex_ids.pkl", "SMPL-X__FLAME_vertex_ids.npy", "SMPLX_to_J14.pkl"]
 
@@ -18,7 +18,7 @@ FILES = ["MANO_SMPLX_vertex_ids.pkl", "SMPL-X__FLAME_vertex_ids.npy", "SMPLX_to_
 @pytest.fixture
 def folder(tmp_path):
     """A body folder that a test may spoil."""
-    return shutil.copytree(metrics_projects.bodies(), tmp_path / "bodies")
+    return shutil.copytree(wholebody_metrics.bodies(), tmp_path / "bodies")
 
 
 def refused(call, *arguments):

@@ -11,7 +11,7 @@ import torch
 
 from handlib import alignment, protocols
 from handlib.files import InputError
-from handlib.verify import Skip, metrics_projects, reference
+from handlib.verify import Skip, reference, wholebody_metrics
 
 NAME = "dexycb_handoccnet"
 
@@ -36,19 +36,19 @@ def refused(predictions, truth, **options):
 
 
 def test_equals_the_published_evaluation():
-    results = list(metrics_projects.check_handoccnet(reference.shipped("handoccnet")))
+    results = list(wholebody_metrics.check_handoccnet(reference.shipped("handoccnet")))
     assert len(results) == 5 and [result for result in results if not result.ok] == []
-    assert list(metrics_projects.check_handoccnet(reference.shipped("metrics"))) == results
+    assert list(wholebody_metrics.check_handoccnet(reference.shipped("metrics"))) == results
 
 
 def test_verify_sees_a_figure_that_is_off_and_skips_where_there_is_none(tmp_path):
     shipped = reference.shipped("handoccnet")
     other = reference.Reference(tmp_path, "handoccnet")
-    assert [type(result) for result in metrics_projects.check_handoccnet(other)] == [Skip]
+    assert [type(result) for result in wholebody_metrics.check_handoccnet(other)] == [Skip]
     stored = shipped.json("evaluate.json")
     stored["metric DEX_YCB"]["mean_mpjpe_mm"] += 0.002
     (tmp_path / "evaluate.json").write_text(json.dumps(stored))
-    off = [result.quantity for result in metrics_projects.check_handoccnet(other) if not result.ok]
+    off = [result.quantity for result in wholebody_metrics.check_handoccnet(other) if not result.ok]
     assert off == ["mpjpe"]
 
 

@@ -14,7 +14,7 @@ import torch
 from handlib import protocols
 from handlib.files import InputError
 from handlib.protocols import ubody, wholebody
-from handlib.verify import Row, Skip, metrics_projects, reference
+from handlib.verify import Row, Skip, reference, wholebody_metrics
 
 MESH = [f"{kind}_{part}" for kind in ("pa_mpvpe", "mpvpe") for part in ("all", "hand", "face")]
 JOINTS = ["pa_mpjpe_body", "pa_mpjpe_hand"]
@@ -26,13 +26,13 @@ TURN = cv2.Rodrigues(np.array([0.3, -0.7, 0.2]))[0]
 
 @pytest.fixture(scope="session")
 def bodies():
-    return metrics_projects.bodies()
+    return wholebody_metrics.bodies()
 
 
 def pair_of(entry, source="osx"):
     """Predictions and truth (3 samples) of an entry of the shipped reference."""
     stored = reference.shipped("wholebody").json(f"metrics/metrics_{source}.json")
-    return metrics_projects.whole_body_pair(entry, stored)
+    return wholebody_metrics.whole_body_pair(entry, stored)
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +67,11 @@ def refused(bodies, protocol, predictions, truth, **options):
 
 
 def test_equals_the_published_projects():
-    results = list(metrics_projects.check_whole_body(reference.shipped("wholebody")))
-    assert {result.case.split("/")[1] for result in results} == set(metrics_projects.ENTRIES)
+    results = list(wholebody_metrics.check_whole_body(reference.shipped("wholebody")))
+    assert {result.case.split("/")[1] for result in results} == set(wholebody_metrics.ENTRIES)
     off = [(result.case, result.quantity) for result in results if not result.ok]
     assert off == KNOWN_OFF
-    beside = list(metrics_projects.check_whole_body(reference.shipped("metrics")))
+    beside = list(wholebody_metrics.check_whole_body(reference.shipped("metrics")))
     assert beside == results
 
 
@@ -79,15 +79,15 @@ def test_verify_takes_other_cases_and_sees_a_figure_that_is_off(tmp_path):
     (tmp_path / "metrics").mkdir()
     path = tmp_path / "metrics" / "metrics_other.json"
     folder = reference.Reference(tmp_path, "wholebody")
-    assert [type(result) for result in metrics_projects.check_whole_body(folder)] == [Skip]
+    assert [type(result) for result in wholebody_metrics.check_whole_body(folder)] == [Skip]
     stored = {"tag": "other", "rotation": np.eye(3).tolist(), "samples": 2}
-    pair = metrics_projects.whole_body_pair("PW3D_smpl", stored)
-    figures = evaluate("pw3d", *pair, metrics_projects.bodies())
-    sums = protocols.sums("pw3d", protocols.per_sample("pw3d", *pair, bodies=metrics_projects.bodies()))
+    pair = wholebody_metrics.whole_body_pair("PW3D_smpl", stored)
+    figures = evaluate("pw3d", *pair, wholebody_metrics.bodies())
+    sums = protocols.sums("pw3d", protocols.per_sample("pw3d", *pair, bodies=wholebody_metrics.bodies()))
     each = {name: (sums[f"{name}_m"] * 1000).tolist() for name in figures.index}
     stored["PW3D_smpl"] = {"printed": figures.to_dict() | {"mpjpe": figures["mpjpe"] + 0.002}, "per_sample": each}
     path.write_text(json.dumps(stored))
-    results = list(metrics_projects.check_whole_body(folder))
+    results = list(wholebody_metrics.check_whole_body(folder))
     assert [(result.case, result.quantity) for result in results if not result.ok] == [("other/PW3D_smpl", "mpjpe")]
     assert all(isinstance(result, Row) for result in results) and len(results) == 9
 
@@ -96,7 +96,7 @@ def test_figures_are_named_as_the_published_code_names_them(bodies, pairs):
     expected = {"EHF": MESH + JOINTS, "UBody": MESH + JOINTS, "AGORA_val": MESH, "Human36M": ["mpjpe", "pa_mpjpe"]}
     expected["PW3D_smpl"] = ["mpjpe", "pa_mpjpe", "mpvpe", "pa_mpvpe"]
     for entry, names in expected.items():
-        protocol, _ = metrics_projects.ENTRIES[entry]
+        protocol, _ = wholebody_metrics.ENTRIES[entry]
         series = evaluate(protocol, *pairs[entry], bodies)
         assert list(series.index) == names
         assert series.attrs["samples"] == 3 and "similarity" in series.attrs["alignment"]
@@ -241,7 +241,7 @@ def test_projection_is_that_of_the_virtual_camera():
 
 @pytest.mark.parametrize("entry", ["EHF", "UBody", "PW3D_smpl", "Human36M"])
 def test_batches_in_any_order_and_merged_give_the_same_bits(bodies, pairs, entry, monkeypatch):
-    protocol, _ = metrics_projects.ENTRIES[entry]
+    protocol, _ = wholebody_metrics.ENTRIES[entry]
     pair = repeated(pairs[entry], 2)
     whole = evaluate(protocol, *pair, bodies)
     ranks = [protocols.running(protocol, bodies=bodies) for _ in range(2)]

@@ -1,0 +1,143 @@
+"""The data side of whole bodies: every data set read from its official layout, cropped, with every target.
+
+The fits' joints are made on the batch by the SMPL-X layer, of the stand-in model.
+"""
+
+import functools
+import re
+import tempfile
+
+import numpy as np
+import torch
+
+from handlib import crops, datasets, geometry, pictures
+from handlib.bodies import files, smplx
+from handlib.crops import person_targets
+from handlib.verify import Row, Skip, standin, wholebody_tree
+from handlib.verify.reference import deviation
+from handlib.verify.wholebody_layers import smplx_model
+
+CROP, RELATIVE = 2e-3, 1e-4
+_STEP, _VERTEX_STEP = 32, 64  # every so-manyth pixel, vertex is stored
+_INPUTS = {"h4w": geometry.PersonInput(), "osx": geometry.PersonInput(volume=(16, 16, 12))}
+_MESHES = {"smplx_mesh_cam", "smpl_mesh_cam"}
+_CASE = re.compile(r"(.+?)_(train|test(?:_\w+)?)")
+
+
+def check_datasets(ref):
+    """Every case of ``datasets/h4w`` and ``datasets/osx``, with each forced augmentation."""
+    for source, spec in _INPUTS.items():
+        if not ref.has(f"datasets/{source}/samples.json"):
+            yield Skip(source, f"there is no datasets/{source}/samples.json")
+            continue
+        facts = ref.json(f"datasets/{source}/samples.json")
+        with tempfile.TemporaryDirectory() as folder:
+            wholebody_tree.build(folder, ref, source)
+            for case, its in facts["sets"].items():
+                name, split = _CASE.fullmatch(case).groups()
+                found = _read(folder, source, name, split)
+                yield Row(f"{source}/{case}", "samples (difference)", float(abs(len(found) - its["length"])), 0.0)
+                stored = ref.npz(f"datasets/{source}/{case}.npz")
+                yield from _case(f"{source}/{case}", spec, found, stored, facts["augmentations"])
+
+
+def _read(folder, source, name, split):
+    """A case's samples whose pictures are there, decoded."""
+    ours, options = wholebody_tree.READERS.get((source, name)) or wholebody_tree.READERS["h4w", name]
+    split = wholebody_tree.SPLITS.get((name, split), split)
+    reader = datasets.read(ours, f"{folder}/{name}", split, **options)
+    found = []
+    for sample in reader:
+        try:
+            whole = reader.complete(sample)
+        except datasets.base.Skip:
+            continue
+        found.append(whole | {"image": pictures.decode(whole["image"])})
+    return found
+
+
+def _case(case, spec, found, stored, augmentations):
+    parts = [name.split("/") for name in stored]
+    for drawn, index in sorted({(first, int(second)) for first, second, *_ in parts}):
+        if index >= len(found):
+            continue
+        start = f"{drawn}/{index}/"
+        expected = {name.removeprefix(start): array for name, array in stored.items() if name.startswith(start)}
+        yield from _sample(f"{case}/{drawn}/{index}", spec, found[index], expected, augmentations[drawn])
+
+
+def _sample(case, spec, sample, expected, drawn):
+    rotation, colour = np.pi * drawn["rot_degrees"] / 180, tuple(drawn["color"])
+    item = crops.person(
+        sample, crops.PersonAugmentation(drawn["scale"], rotation, colour, drawn["flip"]), input=spec, published=True
+    )
+    yield Row(case, "crop", deviation(item["image"][:, ::_STEP, ::_STEP], expected.pop("img")), CROP)
+    expected.pop("img_opencv5", None)
+    layer = _layer()
+    batch = {name: torch.from_numpy(value[None]) for name, value in item["targets"].items()}
+    targets = {name: value[0].numpy() for name, value in person_targets.targets_from_fits(batch, layer, spec).items()}
+    for name, value in expected.items():
+        own = name.split("/")[1]
+        found = _mesh(sample, batch, value, own) if own in _MESHES else _value(sample, item, targets, own, spec)
+        value, found = _comparable(sample, own, value, np.asarray(found), spec, targets)
+        scale = np.abs(value).max(initial=1.0)
+        yield Row(case, name, deviation(found, value), RELATIVE * scale)
+
+
+def _value(sample, item, targets, own, spec):
+    if own == "bb2img_trans":
+        return item["meta"]["picture_inverse"]
+    if own == "smplx_cam_trans":
+        return sample["smplx_transl"]
+    return targets[own]
+
+
+def _comparable(sample, own, value, found, spec, targets):
+    """Where the published targets have a form of their own (stored value, ours)."""
+    if value.shape != found.shape and found.shape == (*value.shape, 1):
+        found = found[..., 0]  # AGORA's validity as published lacks an axis, and the published training breaks at it
+    if own in ("smplx_joint_img", "smplx_joint_cam") and not targets["smplx_joint_valid"].any():
+        return value * 0, found  # OSX has the annotated joints there, AGORA's, and does not look at them
+    box = re.fullmatch(r"(\w+_bbox)_(center|size)", own)
+    if box and not targets[f"{box[1]}_valid"]:
+        return value * 0, found * 0  # a box that there is not: 0 0 1 1 or all zeros, by the set
+    if box and "smplx_verts" in sample and not sample["smplx_valid"][0]:
+        depth, height, width = spec.volume  # EHF's boxes are scaled with the axes one further on; nothing uses them
+        found = found * np.array([height / width, depth / height])
+    return value, found
+
+
+def _mesh(sample, batch, value, own):
+    """Vertices of the truth, as the published code has them."""
+    if own == "smpl_mesh_cam":
+        return _smpl(sample)[::_VERTEX_STEP]
+    if not sample["smplx_valid"][0] and "smplx_verts" in sample:
+        from handlib.datasets import ehf
+
+        return (sample["smplx_verts"] - ehf.SHIFT) @ ehf.ROTATION  # back into the scanner's frame
+    if "smplx_verts" in sample:
+        return sample["smplx_verts"]
+    if not sample["smplx_valid"][0]:
+        return np.zeros_like(value)
+    return person_targets.meshes_of_fits(batch, _layer())[0, ::_VERTEX_STEP].numpy()
+
+
+def _smpl(sample):
+    layer = _smpl_layer(sample["gender"])
+    pose = torch.from_numpy(sample["smpl_pose"]).reshape(1, 72)
+    out = layer(root_pose=pose[:, :3], body_pose=pose[:, 3:], shape=torch.from_numpy(sample["smpl_shape"])[None],
+                transl=torch.from_numpy(sample["smpl_transl"])[None])  # fmt: skip
+    return out["verts"][0].numpy()
+
+
+@functools.cache
+def _layer():
+    return smplx.BodyLayer(smplx_model())
+
+
+@functools.cache
+def _smpl_layer(gender):
+    return smplx.BodyLayer(smplx.select(files.model(standin.smpl(gender), "stand-in", "smpl")))
+
+
+CHECKS = [check_datasets]
