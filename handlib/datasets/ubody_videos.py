@@ -1,7 +1,8 @@
 """UBody's pictures, cut from its videos: 30 per second, numbered from 1, as OSX's tool cuts them.
 
 ``videos/<scene>/<video>.mp4`` below the data set's folder become ``images/<scene>/<video>/000001.png`` and so on. A
-video of another rate loses or doubles frames, as with ffmpeg's ``-r 30``: a frame begins at the picture that is nearest to it in time.
+video of another rate loses or doubles frames, as with ffmpeg's ``-r 30``: a frame begins at the picture that is
+nearest to it in time.
 """
 
 from pathlib import Path
