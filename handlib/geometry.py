@@ -331,9 +331,12 @@ def person_box(bbox, width, height, spec=PersonInput(), whole=False):
     ``whole``: cut to whole pixels, as the published code does where the annotated box is in whole numbers.
     """
     box = inside_box(bbox, width, height)
-    if box is None:
-        return None
-    (x, y, w, h), ratio = box.tolist(), spec.size[0] / spec.size[1]
+    return None if box is None else grown_box(box, spec, whole).astype(np.float32)
+
+
+def grown_box(box, spec=PersonInput(), whole=False):
+    """See `person_box`; of a box (4,) as it is, float64."""
+    (x, y, w, h), ratio = np.asarray(box, np.float64).tolist(), spec.size[0] / spec.size[1]
     middle_x, middle_y = x + w / 2.0, y + h / 2.0
     if w > ratio * h:
         h = w / ratio
@@ -343,7 +346,7 @@ def person_box(bbox, width, height, spec=PersonInput(), whole=False):
     if whole:
         w, h = float(int(w)), float(int(h))
     x, y = middle_x - w / 2.0, middle_y - h / 2.0
-    return np.array([int(x), int(y), w, h] if whole else [x, y, w, h], np.float32)
+    return np.array([int(x), int(y), w, h] if whole else [x, y, w, h])
 
 
 # uvd: picture coordinates and depth of one hand's crop

@@ -4,11 +4,11 @@
 `mano_hand` (`handlib.crops.mano`) for networks that answer with MANO's parameters; `box_crop` for these where there is
 a picture and a box and nothing else; `person` (`handlib.crops.person`) for whole-body networks, whose targets
 `handlib.crops.person_targets` completes on the batch. All others give {"image", "targets", "meta"}; each has its own
-augmentation and draws. `single_hands`, `mano_hands` and `box_crops` (`handlib.crops.batch`) give a whole batch, its
-pictures made on any device.
+augmentation and draws. `single_hands`, `mano_hands`, `persons` and `box_crops` (`handlib.crops.batch`) give a whole
+batch, its pictures made on any device.
 """
 
-from handlib.crops.batch import box_crops, mano_hands, single_hands
+from handlib.crops.batch import box_crops, mano_hands, persons, single_hands
 from handlib.crops.mano import ManoAugmentation, box_crop, draw_mano, draw_mano_published, mano_hand
 from handlib.crops.pair import NO_AUGMENTATION, Augmentation, draw, draw_published, hand_pair, input_box, wrist_rule
 from handlib.crops.person import PersonAugmentation, draw_person, draw_person_published, person
@@ -36,6 +36,7 @@ __all__ = [
     "mano_hand",
     "mano_hands",
     "person",
+    "persons",
     "single_hand",
     "single_hands",
     "wrist_rule",

@@ -7,7 +7,7 @@ the places, which need double precision, are worked out on the CPU: a row and a 
 import numpy as np
 
 from handlib import geometry
-from handlib.crops import mano, single
+from handlib.crops import mano, person, single
 
 _PLACES, _STEPS = 1024, 32  # OpenCV's units per pixel: of coordinates, of interpolation
 
@@ -42,6 +42,19 @@ def mano_hands(samples, augmentations=None, input=geometry.ManoInput(), device="
     views = [mano.View(*pair, input) for pair in zip(samples, drawn, strict=True)]
     targets = [mano.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
     meta = [mano.meta_of(*pair) for pair in zip(samples, views, strict=True)]
+    sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
+    return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
+
+
+def persons(samples, augmentations=None, input=geometry.PersonInput(), published=False, device="cpu"):  # noqa: B008
+    """As `handlib.crops.person`, for a list of samples and one of their augmentations (None: none at all).
+
+    Returns as `single_hands`; raises InputError as `person` does.
+    """
+    drawn = [one or person.NO_AUGMENTATION for one in augmentations or [None] * len(samples)]
+    views = [person.View(*pair, input, published) for pair in zip(samples, drawn, strict=True)]
+    targets = [person.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
+    meta = [person.meta_of(*pair) for pair in zip(samples, views, strict=True)]
     sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
     return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
 

@@ -60,6 +60,15 @@ def _path(folder, split, source):
     return next(((name, path) for name, path in paths.items() if path.exists()), None)
 
 
+def annotations(root, split, source="any"):
+    """(whose annotations: "hand4whole", "osx", or "any" for the test split; their path). InputError for none."""
+    found = next((which for folder in _folders(root) if (which := _path(folder, split, source))), None)
+    if found is None:
+        name = _TEST if split == "test" else " or ".join(file.format(split) for file in SOURCES.values())
+        raise InputError(Path(root) / "data", f"holds no {name}", OFFICIAL)
+    return found
+
+
 def reader(root, split, source="any", resolution="3840x2160"):
     """`Agora`."""
     return Agora(root, split, source, resolution)
@@ -86,11 +95,8 @@ class Agora(people.People):
         require_known([split], SPLITS, "AGORA", "split")
         require_known([source], ("any", *SOURCES), "AGORA", "source")
         require_known([resolution], RESOLUTIONS, "AGORA", "resolution")
-        found = next((which for folder in _folders(root) if (which := _path(folder, split, source))), None)
-        if found is None:
-            name = _TEST if split == "test" else " or ".join(file.format(split) for file in SOURCES.values())
-            raise InputError(Path(root) / "data", f"holds no {name}", OFFICIAL)
-        (self.source, path), self.resolution = found, resolution
+        self.source, path = annotations(root, split, source)
+        self.resolution = resolution
         self.folder, self.crops = path.parent, resolution == "3840x2160"
         self.options = {"source": self.source, "resolution": resolution}
         self.sources[path.name] = path

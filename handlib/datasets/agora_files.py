@@ -28,12 +28,16 @@ def crop_of(root, folder, stem, number):
         for name in _NAMES:
             path = root / top / f"{folder}_crop" / f"{stem}_{name}_{number}.json"
             if path.exists():
-                told = read_json(path, MEND)
-                width, height = (coco.whole(path, told, f"resized_{side}", "crop") for side in ("width", "height"))
-                member = next((one for one in ("affine_mat", "img2bb_trans") if one in told), "affine_mat")
-                affine = coco.numbers(path, told, member, (2, 3), "crop")
-                return path.with_suffix(".png"), coco.Picture(path.stem, width, height, told), affine
+                return path.with_suffix(".png"), *told(path)
     return None
+
+
+def told(path):
+    """What the file beside a crop says: its size, as `coco.Picture`, and the map (2, 3). Raises InputError."""
+    found = read_json(path, MEND)
+    width, height = (coco.whole(path, found, f"resized_{side}", "crop") for side in ("width", "height"))
+    member = next((one for one in ("affine_mat", "img2bb_trans") if one in found), "affine_mat")
+    return coco.Picture(path.stem, width, height, found), coco.numbers(path, found, member, (2, 3), "crop")
 
 
 def opened(sample):

@@ -13,6 +13,7 @@ import torch
 from handlib import crops, datasets, geometry, pictures
 from handlib.bodies import files, smplx
 from handlib.crops import person_targets
+from handlib.datasets import agora, agora_crops, agora_files, ehf
 from handlib.verify import Row, Skip, standin, wholebody_tree
 from handlib.verify.reference import deviation
 from handlib.verify.wholebody_layers import smplx_model
@@ -57,34 +58,41 @@ def _read(folder, source, name, split):
 
 
 def _case(case, spec, found, stored, augmentations):
+    """The case's crops; their fits go through the body model together."""
     parts = [name.split("/") for name in stored]
-    for drawn, index in sorted({(first, int(second)) for first, second, *_ in parts}):
-        if index >= len(found):
-            continue
+    keys = sorted({(drawn, int(index)) for drawn, index, *_ in parts if int(index) < len(found)})
+    if not keys:
+        return
+    items = [_cropped(found[index], augmentations[drawn], spec) for drawn, index in keys]
+    batch = {name: torch.from_numpy(np.stack([one["targets"][name] for one in items])) for name in items[0]["targets"]}
+    targets = person_targets.targets_from_fits(batch, _layer(), spec)
+    meshes = person_targets.meshes_of_fits(batch, _layer()) if any(name.endswith("mesh_cam") for name in stored) else ()
+    for place, ((drawn, index), item) in enumerate(zip(keys, items, strict=True)):
         start = f"{drawn}/{index}/"
         expected = {name.removeprefix(start): array for name, array in stored.items() if name.startswith(start)}
-        yield from _sample(f"{case}/{drawn}/{index}", spec, found[index], expected, augmentations[drawn])
+        own = {name: values[place].numpy() for name, values in targets.items()}
+        mesh = meshes[place].numpy() if len(meshes) else None
+        yield from _sample(f"{case}/{drawn}/{index}", spec, found[index], item, own, mesh, expected)
 
 
-def _sample(case, spec, sample, expected, drawn):
+def _cropped(sample, drawn, spec):
     rotation, colour = np.pi * drawn["rot_degrees"] / 180, tuple(drawn["color"])
-    item = crops.person(
-        sample, crops.PersonAugmentation(drawn["scale"], rotation, colour, drawn["flip"]), input=spec, published=True
-    )
+    augmentation = crops.PersonAugmentation(drawn["scale"], rotation, colour, drawn["flip"])
+    return crops.person(sample, augmentation, input=spec, published=True)
+
+
+def _sample(case, spec, sample, item, targets, mesh, expected):
     yield Row(case, "crop", deviation(item["image"][:, ::_STEP, ::_STEP], expected.pop("img")), CROP)
     expected.pop("img_opencv5", None)
-    layer = _layer()
-    batch = {name: torch.from_numpy(value[None]) for name, value in item["targets"].items()}
-    targets = {name: value[0].numpy() for name, value in person_targets.targets_from_fits(batch, layer, spec).items()}
     for name, value in expected.items():
         own = name.split("/")[1]
-        found = _mesh(sample, batch, value, own) if own in _MESHES else _value(sample, item, targets, own, spec)
+        found = _mesh(sample, mesh, value, own) if own in _MESHES else _value(sample, item, targets, own)
         value, found = _comparable(sample, own, value, np.asarray(found), spec, targets)
         scale = np.abs(value).max(initial=1.0)
         yield Row(case, name, deviation(found, value), RELATIVE * scale)
 
 
-def _value(sample, item, targets, own, spec):
+def _value(sample, item, targets, own):
     if own == "bb2img_trans":
         return item["meta"]["picture_inverse"]
     if own == "smplx_cam_trans":
@@ -107,19 +115,17 @@ def _comparable(sample, own, value, found, spec, targets):
     return value, found
 
 
-def _mesh(sample, batch, value, own):
+def _mesh(sample, mesh, value, own):
     """Vertices of the truth, as the published code has them."""
     if own == "smpl_mesh_cam":
         return _smpl(sample)[::_VERTEX_STEP]
     if not sample["smplx_valid"][0] and "smplx_verts" in sample:
-        from handlib.datasets import ehf
-
         return (sample["smplx_verts"] - ehf.SHIFT) @ ehf.ROTATION  # back into the scanner's frame
     if "smplx_verts" in sample:
         return sample["smplx_verts"]
     if not sample["smplx_valid"][0]:
         return np.zeros_like(value)
-    return person_targets.meshes_of_fits(batch, _layer())[0, ::_VERTEX_STEP].numpy()
+    return mesh[::_VERTEX_STEP]
 
 
 def _smpl(sample):
@@ -140,4 +146,22 @@ def _smpl_layer(gender):
     return smplx.BodyLayer(smplx.select(files.model(standin.smpl(gender), "stand-in", "smpl")))
 
 
-CHECKS = [check_datasets]
+def check_agora_crops(ref):
+    """What each crop that lies beside AGORA's pictures shows, from the annotated boxes alone."""
+    picture = np.zeros((2160, 3840, 3), np.uint8)
+    for source, which in (("h4w", "hand4whole"), ("osx", "osx")):
+        if not ref.has(f"datasets/{source}/input_files.json"):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            root = wholebody_tree.build(folder, ref, source) + "/AGORA"
+            for split in agora.splits(root):
+                path = agora.annotations(root, split)[1]
+                for name, boxes in agora_crops.persons(path, split, which).items():
+                    for stem, box in boxes:
+                        folder_of = path.parent / name.split("/")[0] / f"{name.split('/')[1]}_crop"
+                        own = agora_files.told(folder_of / f"{stem}.json")[1]
+                        affine = agora_crops.cropped(picture, box, which)[2]
+                        yield Row(f"{source}/{split}/{stem}", "map of the crop", deviation(affine, own), RELATIVE)
+
+
+CHECKS = [check_datasets, check_agora_crops]

@@ -7,7 +7,7 @@ import pytest
 from people_tree import SETS
 
 from handlib import body_joints, datasets, fields, packs, pictures
-from handlib.datasets import ehf, ubody, ubody_videos
+from handlib.datasets import agora_crops, ehf, ubody, ubody_videos
 from handlib.datasets.base import Skip
 from handlib.files import InputError
 
@@ -269,3 +269,46 @@ def test_3dpw_has_bodies_of_smpl(make):
     assert (one["gender"], other["gender"]) == ("male", "female") and one["smpl_pose"].shape == (24, 3)
     np.testing.assert_allclose(one["smpl_transl"], [0, 0.1, 4.0], rtol=1e-6)
     np.testing.assert_allclose(one["K"][0, 0], 80.0)
+
+
+@pytest.mark.parametrize("which", ["hand4whole", "osx"])
+def test_crops_of_agora_are_made_and_read(make, which):
+    data = make("agora") / "data"
+    split, top, stem = {
+        "hand4whole": ("train", "images_3840x2160/train_0", "ag_0_person_id_1"),
+        "osx": ("validation", "3840x2160/validation", "ag_1_ann_id_5"),
+    }[which]
+    crop = data / f"{top}_crop" / f"{stem}.png"
+    for path in crop.parent.iterdir():
+        path.unlink()
+    assert len(list(datasets.read("agora", data.parent, split))) == 0
+    source = data / top / ("ag_0.png" if which == "hand4whole" else "ag_1.png")
+    written, failed = agora_crops.make(data.parent, [split])
+    assert written == 0 and failed[0][0].endswith(source.name)  # there is no picture yet
+    x, y = np.meshgrid(np.arange(3840) // 16, np.arange(2160) // 16)
+    source.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(source), np.stack([x, y, x * 0], -1).astype(np.uint8)[..., ::-1])
+    written, failed = agora_crops.make(data.parent, [split])
+    assert (written, failed) == (3 if which == "hand4whole" else 2, [])
+    assert agora_crops.make(data.parent, [split]) == (0, [])  # what is there stays
+    reader = datasets.read("agora", data.parent, split)
+    sample = reader.complete(reader.light(0))
+    image, affine = pictures.decode(sample["image"]), sample["picture_affine"]
+    assert image.shape == (512, 384, 3)
+    for place in ((100, 200), (300, 260)):
+        back = np.linalg.solve(affine[:, :2], np.array(place) - affine[:, 2])
+        assert np.abs(image[place[1], place[0], :2] - back / 16).max() < 1.1
+    low, high = affine @ [50, 90, 1], affine @ [430, 490, 1]
+    np.testing.assert_allclose((low + high) / 2, [192, 256], atol=0.7 if which == "osx" else 1e-3)
+
+
+def test_a_cut_picture_of_agora_does_not_stop_the_others(make):
+    data = make("agora") / "data"
+    for path in (data / "images_3840x2160/train_0_crop").iterdir():
+        path.unlink()
+    (data / "images_3840x2160/train_0").mkdir()
+    (data / "images_3840x2160/train_0/ag_0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    written, failed = agora_crops.make(data.parent, ["train"])
+    assert written == 0 and len(failed) == 1
+    with pytest.raises(InputError, match="holds no"):
+        agora_crops.make(data.parent / "nowhere", ["train"])
