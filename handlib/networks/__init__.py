@@ -21,6 +21,8 @@ _CLASSES = {
     "pose2pose_body": ("pose2pose", "Pose2PoseBody"),
     "pose2pose_face": ("pose2pose", "Pose2PoseFace"),
     "hand4whole": ("hand4whole", "Hand4Whole"),
+    "osx_l": ("osx", "OsxL"),
+    "osx_b": ("osx", "OsxB"),
 }
 
 
@@ -29,17 +31,22 @@ def names():
     return list(_CLASSES)
 
 
-def create(name, bodies=None, published=False):
+def create(name, bodies=None, published=False, **options):
     """The published architecture with fresh weights, in train mode.
 
     bodies: folder of the body models, for networks that end in one (None: the free ones). published: with the faults
-    of the published training, where a network has some to choose (its docstring says which). InputError for an unknown
-    name, and for ``published`` where there is no choice. Creating one makes the process keep its heap (see `heap`).
+    of the published training, where a network has some to choose (its docstring says which). options: others of the
+    network's own, as OSX's ``decoder``. InputError for an unknown name or option, and for ``published`` where there is
+    no choice. Creating one makes the process keep its heap (see `heap`).
     """
     network = _network_class(name)
-    options = {"published": True} if published else {}
-    if published and "published" not in inspect.signature(network).parameters:
+    known = inspect.signature(network).parameters
+    if published and "published" not in known:
         raise InputError(f"network '{name}'", "has no published faults to choose", "leave it out", field="published")
+    for option in options:
+        if option not in known:
+            raise InputError(f"network '{name}'", f"has no option '{option}'", "leave it out", field=option)
+    options |= {"published": True} if published else {}
     heap.keep()
     return network(bodies, **options) if network.needs_bodies else network(**options)
 
@@ -57,7 +64,7 @@ def load(file, name=None, bodies=None):
     if written is not None and name not in (None, written):
         raise InputError(file, f"was written from '{written}', not '{name}'", "leave the name out", field="network")
     name = name or written or _recognise(state, file)
-    net = create(name, bodies)
+    net = create(name, bodies, **_network_class(name).options(state))
     if written is None:
         load_published(net, state, file)
     else:

@@ -62,6 +62,11 @@ class Network(nn.Module):
         shapes = {cls.keys.bare(name): tuple(getattr(value, "shape", ())) for name, value in state.items()}
         return all(shapes.get(name) == shape for name, shape in cls.signature.items())
 
+    @classmethod
+    def options(cls, state):
+        """The constructor's options, beside ``bodies``, that a state dict tells by its names (theirs or ours)."""
+        return {}
+
     def load_published(self, state, source):
         """See `networks.load_published`; networks whose files hold more than weights say what becomes of it."""
         checkpoints.fill(self, state, self.keys.ours, self.keys.published, source)

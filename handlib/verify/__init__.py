@@ -25,6 +25,7 @@ SYSTEMS = {
         "wholebody_primitives",
         "wholebody_pose2pose",
         "wholebody_hand4whole",
+        "wholebody_osx",
         "wholebody_tools",
         "wholebody_data",
         "wholebody_metrics",

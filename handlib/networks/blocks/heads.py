@@ -10,8 +10,13 @@ def linear_head(inputs, middle, outputs):
 
 def enlarging(inputs, times, width=256):
     """Transposed convolution, batch norm and ReLU, ``times`` over: (B, inputs, h, w) -> (B, width, 2^times h, ...)."""
+    return enlarging_to(inputs, *[width] * times)
+
+
+def enlarging_to(inputs, *widths):
+    """The same with a width for each time."""
     layers = []
-    for channels in (inputs, *[width] * (times - 1)):
+    for channels, width in zip((inputs, *widths), widths, strict=False):
         layers += [Enlarge(channels, width, 4, 2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
