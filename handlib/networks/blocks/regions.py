@@ -5,11 +5,8 @@ as the box has pixels, as in torchvision's ``roi_align(..., aligned=False)``.
 """
 
 import torch
-from torch.nn import functional as F
 
 from handlib.bodies.skinning import full_precision
-
-_REACH = 6  # more samples than weigh on one pixel: where a cell has several, they lie half a pixel or more apart
 
 
 def roi_align(features, boxes, size, index=None):
@@ -37,18 +34,23 @@ def _weights(start, end, cells, pixels):
     width = (end - start).clamp(min=1) / cells
     count = width.ceil()
     step = width / count
-    first = start[:, None] + width[:, None] * torch.arange(cells, device=start.device) + 0.5 * step[:, None]
-    pixel = torch.arange(pixels, device=start.device, dtype=start.dtype)
-    step, count = step[:, None, None], count[:, None, None]
-    # The samples of a cell lie at first, first + step, ...; from this one on they may weigh on the pixel.
-    nearest = (((pixel - 1 - first[..., None]) / step).ceil() - 1).clamp(min=0)
-    weights = torch.zeros_like(nearest)
-    for number in range(_REACH):
-        sample = nearest + number
-        place = first[..., None] + sample * step
-        inside = (sample >= 0) & (sample < count) & (place >= -1) & (place <= pixels)
-        weights = weights + F.relu(1 - (place.clamp(0, pixels - 1) - pixel).abs()) * inside
-    return weights / count
+    # From the first sample that may lie in the picture on, as many as can: where a cell has several of them, they lie
+    # at least half a pixel apart; where it has one, there are no more than cells.
+    first = (((-1 - start) / step).ceil() - 2).clamp(min=0)
+    number = first[:, None] + torch.arange(cells + 2 * pixels + 8, device=start.device)
+    cell = (number / count[:, None]).floor()
+    within = number - cell * count[:, None]
+    place = start[:, None] + cell * width[:, None] + (within + 0.5) * step[:, None]
+    counts = ((cell < cells) & (place >= -1) & (place <= pixels)).to(start.dtype)
+    place = place.clamp(0, pixels - 1)
+    low = place.floor().clamp(max=max(pixels - 2, 0))
+    above = (place - low) * counts
+    row = cell.clamp(0, cells - 1) * pixels
+    index = torch.stack([row + low, row + (low + 1).clamp(max=pixels - 1)], 1).flatten(1)
+    index = index.nan_to_num(0.0).long()  # a box that is not finite gives NaN, not a crash
+    shares = torch.stack([counts - above, above], 1).flatten(1)
+    weights = shares.new_zeros(len(start), cells * pixels).scatter_add(1, index, shares)
+    return weights.unflatten(1, (cells, pixels)) / count[:, None, None]
 
 
 def around(centre, size, aspect, scale):
