@@ -1,6 +1,7 @@
-"""Pictures of whole people, several in each, in rooms and outside, made of the free body. Knows no data set.
+"""What pictures of whole people show, several in each, in rooms and outside. Knows no data set.
 
-`draw` says what a picture shows and gives every person's SMPL-X parameters in the camera's frame; `people_studio.picture` renders it; `seen` says what of each person is to be seen.
+`draw` says it and gives every person's SMPL-X parameters in the camera's frame (of the free body, which is not SMPL-X);
+`people_studio.picture` renders it; `seen` says what of each person is to be seen.
 """
 
 import cv2
@@ -17,8 +18,9 @@ _SEATS = ("sitting", "typing")
 PARTS = ("body", "lhand", "rhand", "face")
 
 
-def draw(rng, layer, count, size=(480, 640), poses=None):
-    """A `Shot` of ``count`` people. layer: `handlib.bodies.load(None, "smplx_neutral")`; poses: their names.
+def draw(rng, layer, count, size=(480, 640), poses=None, gaze=0.08):
+    """A `Shot` of ``count`` people. layer: `handlib.bodies.load(None, "smplx_neutral")`; poses: their names;
+    gaze: how far eyes turn (rad), 0 for annotations that have no pose of the eyes.
 
     Its persons stand and sit on a floor, beside each other, most of them turned to the camera.
     """
@@ -29,7 +31,7 @@ def draw(rng, layer, count, size=(480, 640), poses=None):
     for number, name in enumerate(poses):
         place = np.array([start + 0.95 * number + rng.normal(0, 0.06), 0, rng.uniform(-0.35, 0.45)])
         yaw = rng.normal(0, 0.5) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
-        parameters = _parameters(rng, layer, name, yaw - 0.25 * place[0])
+        parameters = _parameters(rng, layer, name, yaw - 0.25 * place[0], gaze)
         verts, _ = posed(layer, parameters)
         place[1] = -verts[:, 1].max()  # on the floor
         parameters["transl"] = place.astype(np.float64)
@@ -69,7 +71,7 @@ def _rest_root(layer, shape):
     return posed(layer, still)[1][0]
 
 
-def _parameters(rng, layer, name, yaw):
+def _parameters(rng, layer, name, yaw, gaze):
     """Of someone who does what ``name`` says, in the world's frame, not yet moved."""
     body = free_poses.body_poses()[name] + rng.normal(0, 0.05, 63)
     faces, mean = free_poses.faces(), layer.pose_mean.double().numpy()
@@ -80,7 +82,7 @@ def _parameters(rng, layer, name, yaw):
         usual = "relaxed" if rng.random() < 0.5 else str(rng.choice(list(held)))
         hands[f"{side[0]}hand_pose"] = held[usual] + rng.normal(0, 0.03, 45) - mean[rows].ravel()
     turn = cv2.Rodrigues(np.array([0, yaw, 0]))[0] @ _UPRIGHT
-    gaze = rng.normal(0, 0.08, 3) * [1, 1, 0]
+    gaze = gaze * rng.normal(0, 1, 3) * [1, 1, 0]
     return {
         "root_pose": cv2.Rodrigues(turn)[0][:, 0], "body_pose": body, **hands, "jaw_pose": jaw, "leye_pose": gaze,
         "reye_pose": gaze, "shape": rng.normal(0, 0.8, 10), "expr": expr + rng.normal(0, 0.15, 10),

@@ -56,6 +56,13 @@ def picture(shot, seed):
     return scene._developed(light, shot.look, rng, 1.0)
 
 
+def write(job):
+    """Render and write one (path, `Shot`, seed) as a JPEG."""
+    path, shot, seed = job
+    if not cv2.imwrite(str(path), picture(shot, seed)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
+        raise OSError(f"{path} could not be written")
+
+
 def _sky(shot):
     """What is behind everything: the sky outside, (h, w, 3) float32; a room has walls in front of it."""
     height, width = shot.camera.size

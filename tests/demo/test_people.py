@@ -22,7 +22,7 @@ def shot(layer):
 def test_parameters_in_the_cameras_frame_give_the_same_people(layer, shot):
     """A person put into the world and then seen, and the layer with the person's own parameters, agree."""
     rng = np.random.default_rng(0)
-    parameters = people._parameters(rng, layer, "waving", 0.4) | {"transl": np.array([0.3, -1.3, 0.2])}
+    parameters = people._parameters(rng, layer, "waving", 0.4, 0.1) | {"transl": np.array([0.3, -1.3, 0.2])}
     seen = geometry.world_to_camera(people.posed(layer, parameters)[0], shot.camera.rot, shot.camera.pos)
     own = people.posed(layer, people.in_camera(layer, parameters, shot.camera))[0]
     np.testing.assert_allclose(own, seen, atol=2e-6)
