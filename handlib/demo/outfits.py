@@ -141,10 +141,12 @@ def dressed(outfit, verts):
     own = body()
     top, legs, shoes = covers(outfit, own.place)
     normals = render.vertex_normals(verts, own.coarse)
-    for deep, times in ((np.clip(np.maximum(top, legs) / 0.03, 0, 1), 6), ((shoes > 0.02) * 1.0, 30)):
-        for _ in range(times):  # along the normals alone: patterns stay straight
-            step = ((own.around @ verts - verts) * normals).sum(1)
-            verts = verts + (0.6 * deep * step)[:, None] * normals
+    worn, shod = np.clip(np.maximum(top, legs) / 0.03, 0, 1), 0.6 * (shoes > 0.02)[:, None]
+    for _ in range(6):  # along the normals alone: patterns stay straight
+        step = ((own.around @ verts - verts) * normals).sum(1)
+        verts = verts + (0.6 * worn * step)[:, None] * normals
+    for _ in range(40):  # every way: toes become one
+        verts = verts + shod * (own.around @ verts - verts)
     verts = own.refinement.verts(verts)
     place = own.at_rest[:, :3].astype(np.float64)
     top, legs, shoes = covers(outfit, place)
@@ -197,7 +199,7 @@ def paint(outfit, at_rest):
         albedo[mine], relief[mine], shine[mine], kind[mine] = colour[mine], 0.06 * fine[mine], 0, number
         edge = mine & (depth < 0.006)
         albedo[edge] *= 0.82  # a seam
-    sole = (kind == SHOES) & (place[:, 1] < _SOLE + 0.022)
+    sole = (kind == SHOES) & (place[:, 1] < _SOLE + 0.009)
     albedo[sole] = 0.25 + 0.6 * albedo[sole]
     ball = (eye + iris + pupil > 0.5) & (place[:, 1] > 0.3)
     albedo[ball] = [0.62, 0.60, 0.58]
