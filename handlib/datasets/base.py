@@ -4,6 +4,7 @@ import abc
 from pathlib import Path
 
 from handlib import pictures
+from handlib.files import read_json
 
 
 class Skip(Exception):
@@ -87,3 +88,11 @@ def check_picture(sample, data):
         detail = f"{image.shape[1]} x {image.shape[0]}, annotated {sample['width']} x {sample['height']}"
         raise Skip(sample["key"], "image has another size than annotated", detail)
     return image
+
+
+def fits_of(folder, official="MANO"):
+    """The body model that a data set's poses and meshes are of: what ``folder``/body_model.json names (demo data are of
+    the free hand or body), else ``official``.
+    """
+    marker = Path(folder) / "body_model.json"
+    return str(read_json(marker).get("model")) if marker.exists() else official

@@ -15,7 +15,7 @@ from handlib.bodies import free
 from handlib.datasets import dexycb_derived
 from handlib.datasets import dexycb_files as files
 from handlib.datasets import dexycb_splits as lists
-from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
+from handlib.datasets.base import Reader, Skip, check_picture, fits_of, read_bytes
 from handlib.datasets.windows import MANO_SCALE, Window
 from handlib.files import InputError
 
@@ -90,8 +90,8 @@ class DexYCB(Reader):
         sequences = _sequences(self.root, setup, split, self._calibration)
         self.list = lists.Listing(sequences, cameras)
         self._cameras = {number: self._calibration.intrinsics(lists.SERIALS[number]) for number in cameras}
-        fits_of = files.fits_of(self.root)
-        components, model = self._components(fits_of, bodies)
+        body = fits_of(self.root / "calibration")
+        components, model = self._components(body, bodies)
         grasped = {one.name: one.grasped for one in sequences}
         self.complete = Completion(window, components, grasped, split == "train")
         self.options = {"setup": setup, "source": "original", "pixels": window.pixels, "bodies": model}
@@ -99,16 +99,16 @@ class DexYCB(Reader):
             "version": "2021 release",
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
-            "fits_of": fits_of,
+            "fits_of": body,
             "setup": setup,
             "official_ids": self._are_ids_official(setup, split, sequences),
             "sequences": len(sequences),
             "listing": _digest(sequences),
         }
 
-    def _components(self, fits_of, bodies):
+    def _components(self, body, bodies):
         """({side: (45, 45) PCA basis, a component per row}, empty where it cannot be known; of which model)."""
-        if fits_of == FREE:
+        if body == FREE:
             if bodies not in (None, "free"):
                 self.notes.append("the data are of the free hand: its PCA basis is used, not that of 'bodies'")
             return {side: free.arrays(name)["hands_components"] for side, name in enumerate(_NAMES)}, "free hand"

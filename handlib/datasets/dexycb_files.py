@@ -13,7 +13,7 @@ from handlib.bodies import files as models
 from handlib.bodies import free
 from handlib.datasets import dexycb_splits as lists
 from handlib.datasets.base import Skip
-from handlib.files import InputError, read_json, require
+from handlib.files import InputError, require
 
 OFFICIAL = "unpack DexYCB's archives there, one per subject, and calibration (https://dex-ycb.github.io)"
 LABELS = {"joint_3d": (1, 21, 3), "joint_2d": (1, 21, 2), "pose_m": (1, 51), "pose_y": (None, 3, 4)}
@@ -50,12 +50,6 @@ def root_folder(root):
         if (folder / "calibration").is_dir() or any((folder / name).is_dir() for name in lists.SUBJECTS):
             return folder
     raise InputError(root, "holds no calibration/ and none of DexYCB's subjects", OFFICIAL)
-
-
-def fits_of(root):
-    """The body model that the poses are of: "MANO", or what the data themselves name (demo data)."""
-    marker = root / "calibration" / "body_model.json"
-    return str(read_json(marker).get("model")) if marker.exists() else "MANO"
 
 
 class Calibration:

@@ -10,10 +10,10 @@ import functools
 
 from handlib import geometry
 from handlib.datasets import ho3d_files as files
-from handlib.datasets.base import Reader, check_picture, read_bytes
+from handlib.datasets.base import Reader, check_picture, fits_of, read_bytes
 from handlib.datasets.ho3d_derived import Derived, path_of
 from handlib.datasets.windows import MANO_SCALE, Window
-from handlib.files import InputError, read_json, require, require_known
+from handlib.files import InputError, require, require_known
 
 SPLITS = {"train": "train", "evaluation": "evaluation", "train_part": "train", "val": "train"}  # and what lists them
 PARTS = ("train", "evaluation")
@@ -90,7 +90,7 @@ class HO3D(Reader):
             "version": self._version(),
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
-            "fits_of": self._fits_of(),
+            "fits_of": fits_of(self.root),
             "source": source,
         }
 
@@ -119,11 +119,6 @@ class HO3D(Reader):
         else:
             first = "." + self._derived.table.file_names[self.list[0].line].rpartition(".")[2]
         return files.ENDINGS.get(first, "unknown")
-
-    def _fits_of(self):
-        """The body model that poses and vertices are of: "MANO", or what the data themselves name (demo data)."""
-        marker = self.root / "body_model.json"
-        return read_json(marker).get("model") if marker.exists() else "MANO"
 
     @functools.cached_property
     def _truth(self):

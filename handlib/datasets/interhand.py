@@ -13,8 +13,8 @@ import numpy as np
 from handlib import fields, geometry
 from handlib.datasets import interhand_files as files
 from handlib.datasets import interhand_splits, part_masks
-from handlib.datasets.base import Reader, Skip, read_picture
-from handlib.files import InputError, read_json, require
+from handlib.datasets.base import Reader, Skip, fits_of, read_picture
+from handlib.files import InputError, require
 
 _VERSIONS = {("train", 1361062): "1.0, 5 fps", ("val", 380125): "1.0, 5 fps", ("test", 849160): "1.0, 5 fps"}
 
@@ -119,15 +119,12 @@ class InterHand(Reader):
 
     def _fits_of(self):
         """The body model that the fits are of: "MANO", or what the data themselves name (demo data: the free hand)."""
-        marker = self.root / "annotations" / "body_model.json"
-        if marker.exists():
-            return read_json(marker).get("model")
-        return None if self.fits is None else "MANO"
+        return fits_of(self.root / "annotations", None if self.fits is None else "MANO")
 
     def _completion(self, bodies):
-        fits_of = self._fits_of()
-        if fits_of not in (None, "MANO"):
-            return Completion("free", f"rendered with the body model that body_model.json names: {fits_of}")
+        model = self._fits_of()
+        if model not in (None, "MANO"):
+            return Completion("free", f"rendered with the body model that body_model.json names: {model}")
         if self.fits is None:
             return Completion(None, "none: there are no MANO fits")
         if bodies is None and (self.root.parent / "bodies").is_dir():

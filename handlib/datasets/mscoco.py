@@ -9,6 +9,7 @@ training, ``MSCOCO_train_SMPLX_all_NeuralAnnot.json`` (as Hand4Whole takes it) o
 from pathlib import Path
 
 from handlib.datasets import coco, coco_wholebody, people
+from handlib.datasets.base import fits_of
 from handlib.files import InputError, require, require_known
 
 SPLITS = ("train", "val")
@@ -55,6 +56,7 @@ class MsCoco(people.People):
         self.sources[f"annotations/{path.name}"] = path
         self.fits = self._fits(fits)
         self.facts["version"] = "COCO-WholeBody 1.0"
+        self.facts["fits_of"] = fits_of(root, "SMPL-X")
 
     def _key(self, image, number):
         return f"{Path(self.pictures[image].name).stem}/{number}"

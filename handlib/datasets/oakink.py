@@ -13,7 +13,7 @@ from handlib import geometry
 from handlib.datasets import oakink_files as files
 from handlib.datasets import oakink_packed
 from handlib.datasets import oakink_splits as lists
-from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
+from handlib.datasets.base import Reader, Skip, check_picture, fits_of, read_bytes
 from handlib.datasets.windows import Window
 from handlib.files import InputError, read_json, require
 
@@ -86,7 +86,7 @@ class OakInk(Reader):
             "version": "v2.1 layout",
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
-            "fits_of": self._fits_of(),
+            "fits_of": fits_of(self.image / "anno"),
             "mode": mode,
         }
 
@@ -99,11 +99,6 @@ class OakInk(Reader):
             return {}
         self.sources[path.relative_to(self.image).as_posix()] = path
         return read_json(path, lists.OFFICIAL)
-
-    def _fits_of(self):
-        """The body model that the vertices are of: "MANO", or what the data themselves name (demo data)."""
-        marker = self.image / "anno" / "body_model.json"
-        return read_json(marker).get("model") if marker.exists() else "MANO"
 
     def _annotation(self, source, mode, multiview):
         if source == "annotations":
