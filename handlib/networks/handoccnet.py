@@ -73,7 +73,8 @@ class HandOccNet(Network):
     on MANO shares MANO's arrays with them.
 
     published: train as published. Samples without a MANO fit then count with whatever their targets hold (see `loss`),
-    and axis-angle becomes a matrix with the published rounding (`mano_head.published_rotmat`).
+    axis-angle becomes a matrix with the published rounding (`mano_head.published_rotmat`), and a fresh network begins at
+    rotations of nothing in particular, not at the mean pose.
 
     The published state also has a convolution whose result nothing uses (``pyramid.smooth2``): it is kept, without
     gradient.
@@ -94,6 +95,8 @@ class HandOccNet(Network):
         self.hand = mano_head.HandModel(bodies)
         for part in (self.fit, self.set, self.head, self.encoder, self.mano):
             part.apply(heads.initialise)
+        if not published:
+            self.mano.start_at_mean()
 
     @property
     def layer(self):

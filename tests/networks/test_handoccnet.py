@@ -100,7 +100,7 @@ def test_an_imagenet_file_fills_the_backbone(tmp_path):
 
 def test_fresh_weights_are_drawn_as_published():
     torch.manual_seed(0)
-    net = HandOccNet()
+    net = HandOccNet(published=True)
     assert float(net.fit.conv1[0].weight.detach().std()) == pytest.approx(0.001, rel=0.01)
     assert float(net.set.layers[0].mlp[0].weight.detach().std()) == pytest.approx(0.01, rel=0.01)
     assert float(net.fit.layers[0].query_embedding.detach().std()) == pytest.approx(1, rel=0.01)
@@ -259,3 +259,10 @@ def test_training_reaches_every_parameter_but_the_unused_ones():
         net.loss(out, targets | {"joints_img": torch.rand(2, 21, 2)})["total"].backward()
     without = {name for name, value in net.named_parameters() if value.grad is None}
     assert without == {"pyramid.smooth2.weight", "pyramid.smooth2.bias"}
+
+
+def test_a_fresh_head_begins_at_the_mean_pose():
+    head = mano_head.ManoHead()
+    head.start_at_mean()
+    rotations = mano_head.sixd_to_rotmat(head.pose.bias.unflatten(0, (16, 6)))
+    assert torch.equal(rotations, torch.eye(3).expand(16, 3, 3))

@@ -71,6 +71,11 @@ class ManoHead(nn.Module):
         )
         self.pose, self.shape = nn.Linear(512, 16 * 6), nn.Linear(512, 10)
 
+    @torch.no_grad()
+    def start_at_mean(self):
+        """Let a fresh head answer about the mean pose: from rotations of nothing, fingers begin in knots."""
+        self.pose.bias.copy_(torch.eye(3, 2).T.flatten().repeat(16))
+
     def forward(self, features, layer, keep, published=False):
         """Rotations from the mean as matrices and as axis-angle, shape, and what ``layer`` makes of them, in metres."""
         x = self.base(features)
