@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         self.task_tokens = nn.Parameter(torch.empty(1, tokens, width))
         self.pos_embed = nn.Parameter(torch.empty(1, self.cells[0] * self.cells[1] + 1, width))  # the first: of all
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, PATCH, PATCH, PADDING)})
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = [drop_path * number / max(1, depth - 1) for number in range(depth)]
         self.blocks = nn.ModuleList(Block(width, heads, rate) for rate in rates)
         self.last_norm = nn.LayerNorm(width, EPS)
         self.apply(_initialise)
