@@ -32,11 +32,11 @@ def bench_training_step():
     batch = 4
     net, yardstick = networks.create("hand4whole").train(), Yardstick().eval()
     width, height = net.input.size
-    images, plain, targets = torch.rand(batch, 3, height, width), torch.rand(batch, 3, SIZE, SIZE), _targets(batch)
+    images, plain, given = torch.rand(batch, 3, height, width), torch.rand(batch, 3, SIZE, SIZE), targets(batch)
 
     def step():
         net.zero_grad()
-        net.loss(net(images), targets)["total"].backward()
+        net.loss(net(images), given)["total"].backward()
 
     def unit_step():
         yardstick.zero_grad()
@@ -47,7 +47,7 @@ def bench_training_step():
     yield Row(name, seconds, "ResNet-50 forward + backward", unit, PUBLISHED_STEP)
 
 
-def _targets(batch):
+def targets(batch):
     """Some of everything that the loss compares."""
     sizes = {f"{kind}joint_{space}": (137, 3) for kind in ("", "smplx_") for space in ("img", "cam")}
     sizes |= {f"{kind}joint_{what}": (137, 1) for kind in ("", "smplx_") for what in ("valid", "trunc")}
