@@ -26,7 +26,11 @@ def parser():
     pack.add_argument("split")
     pack.add_argument("out", help="folder of the pack")
     pack.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
-    pack.add_argument("--bodies", default=None, help="folder of the licensed body models, for part masks (InterHand) and poses (DexYCB)")
+    pack.add_argument(
+        "--bodies",
+        default=None,
+        help="folder of the licensed body models, for part masks (InterHand) and poses (DexYCB)",
+    )
 
     run = commands.add_parser("run", help="run a notebook headless: handlib run 05 --set epochs=2 --data data")
     run.add_argument("notebook", help="its number or its name")

@@ -73,8 +73,8 @@ class HandOccNet(Network):
     on MANO shares MANO's arrays with them.
 
     published: train as published. Samples without a MANO fit then count with whatever their targets hold (see `loss`),
-    axis-angle becomes a matrix with the published rounding (`mano_head.published_rotmat`), and a fresh network begins at
-    rotations of nothing in particular, not at the mean pose.
+    axis-angle becomes a matrix with the published rounding (`mano_head.published_rotmat`), and a fresh network begins
+    at rotations of nothing in particular, not at the mean pose.
 
     The published state also has a convolution whose result nothing uses (``pyramid.smooth2``): it is kept, without
     gradient.
