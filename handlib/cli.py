@@ -70,7 +70,7 @@ def parser():
 
     verify = commands.add_parser("verify", help="compare this code with the published implementations' figures")
     verify.add_argument(
-        "systems", nargs="*", metavar="SYSTEM", help="interhand, oakink, handoccnet, metrics (default: all)"
+        "systems", nargs="*", metavar="SYSTEM", help="interhand, oakink, handoccnet, wholebody, metrics (default: all)"
     )
     verify.add_argument("--reference", help="another reference folder (default: the one the repository carries)")
 
