@@ -57,7 +57,7 @@ def crop(sample, augmentation=None, root_depth="gt", input=None):
     return {"image": x.astype(np.float32), "targets": {"value": value.astype(np.float32)}, "meta": {"truth": value}}
 
 
-def official(net, out, batch):
+def official(net, out, batch, pack):
     return {"value": out["value"]}, {"value": batch["meta"]["truth"]}
 
 

@@ -95,11 +95,10 @@ def test_ellipses_have_the_predicted_width():
 def test_epochs_are_chosen_evenly_and_end_with_the_last(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(hands.networks, "load", lambda folder, bodies: opened.append(folder.name))
-    monkeypatch.setattr(hands, "look", lambda net, items: net)
     for count, expected in ((1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (9, [3, 6, 9])):
         for number in range(count):
             (tmp_path / "checkpoints" / f"epoch_{number:04d}").mkdir(parents=True, exist_ok=True)
-        looks = hands.over_epochs("net", SimpleNamespace(out=tmp_path), [])
+        looks = hands.over_epochs("net", SimpleNamespace(out=tmp_path), [], look=lambda net, items: net)
         assert list(looks) == ["untrained", *(f"epoch {number}" for number in expected)]
     assert opened[-1] == "epoch_0008"
 
