@@ -19,10 +19,6 @@ RENAMED = {"module.encoder": "module.backbone"}  # as released files may call th
 RENAMED |= {"body_regressor": "body_rotation_net", "hand_regressor": "hand_rotation_net"}
 BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked", ".mask")
 UNIT = 1e-5
-# How much these gradients' norms change where the picture does by a millionth: some samples of the face's deformable
-# attention lie within rounding of the border between two cells, where the gradient by the place jumps. In float64 ours
-# are as far from the published float32 ones (up to 3.5e-4) as in float32.
-JUMPS = {"face_roi_net": 2.4e-4, "face_position_net": 2.8e-3, "face_decoder": 7.8e-4}
 
 
 def cases(ref):
@@ -61,8 +57,7 @@ def _training(case, net, images, given, facts, arrays):
         label, elements = f"{case}, AGORA only" if agora else case, net.elements(out, given)
         yield from wholebody_cases.loss_rows(label, elements, facts[part])
         total = sum(value.mean() for value in elements.values())
-        noise = {name: jump / wholebody_cases.TIMES for name, jump in JUMPS.items()}
-        yield from wholebody_cases.gradient_rows(label, net, total, facts[part], noise, {})
+        yield from wholebody_cases.gradient_rows(label, net, total, facts[part], {}, {})
         net.zero_grad(set_to_none=True)
 
 
