@@ -115,6 +115,12 @@ def require_known(given, known, source, what="setting"):
             raise InputError(source, f"there is no such {what}", f"{meant}known: {', '.join(known)}", field=name)
 
 
+def require_choice(field, value, known):
+    """InputError where an option's ``value`` is none of ``known``."""
+    if value not in known:
+        raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
+
+
 def sha256(path):
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -7,9 +7,7 @@ import time
 
 import torch
 
-from handlib import networks
-from handlib.benchmarks import Row, interleaved
-from handlib.benchmarks.networks import BAR, SIZE, Yardstick
+from handlib.benchmarks.networks import BAR, forwards
 from handlib.networks.blocks.norms import folded
 from handlib.verify import oakink_cases, reference
 
@@ -24,14 +22,8 @@ SHARP = {
 
 def bench_forward():
     """Forward passes in eval mode without gradients, float32, eager."""
-    yardstick, pictures = Yardstick().eval(), torch.rand(BATCH, 3, SIZE, SIZE)
     for name, published in PUBLISHED.items():
-        net = networks.create(name).eval()
-        images = torch.rand(BATCH, 3, *net.input.size)
-        with torch.inference_mode():
-            seconds, unit = interleaved([lambda: net(images), lambda: yardstick(pictures)])  # noqa: B023 - run here
-        reference_name = f"ResNet-50 forward, batch {BATCH}"
-        yield Row(f"{name} forward, batch {BATCH}", seconds, reference_name, unit, published, BAR * published)
+        yield from forwards(name, {BATCH: published}, BAR)
 
 
 def variants(name, batch=BATCH, device="cpu", repeats=5):

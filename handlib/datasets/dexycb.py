@@ -15,7 +15,7 @@ from handlib.bodies import free
 from handlib.datasets import dexycb_derived
 from handlib.datasets import dexycb_files as files
 from handlib.datasets import dexycb_splits as lists
-from handlib.datasets.base import Reader, Skip, check_picture, fits_of, read_bytes
+from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.windows import MANO_SCALE, Window
 from handlib.files import InputError
 
@@ -246,5 +246,4 @@ class Completion:
     def __call__(self, sample):
         if "joints_cam" not in sample:
             sample = self.annotated(sample)
-        data = read_bytes(sample)
-        return {**sample, **self.window(sample, data, check_picture(sample, data))}
+        return self.window.filled(sample)

@@ -5,7 +5,6 @@ exist for setup s0 alone. Which joints, poses and frames they hold is known from
 coefficients turned into axis-angle by the file of the hand's own side, frames without a hand left out.
 """
 
-import dataclasses
 import re
 
 import numpy as np
@@ -13,8 +12,7 @@ import numpy as np
 from handlib import geometry
 from handlib.datasets import derived
 from handlib.datasets import dexycb_files as files
-from handlib.datasets.base import Reader, check_picture, read_bytes
-from handlib.datasets.windows import Window
+from handlib.datasets.base import Reader
 from handlib.files import InputError, require
 
 SETUP = "s0"
@@ -64,7 +62,7 @@ class Derived(Reader):
         self.split, self.root = split, root
         self.table = derived.read(path, _NUMBERS, {"hand_type": _SIDES})
         self._pictures = [_named(path, name) for name in self.table.file_names]
-        self.complete = Completion(window)
+        self.complete = window.filled
         self.sources[f"annotations/{path.name}"] = path
         self.options = {"setup": setup, "source": "derived", "pixels": window.pixels}
         self.facts = {
@@ -130,14 +128,3 @@ def _named(path, name):
         problem = f"'{name[:120]}' is not <subject>/<sequence>/<serial>/color_<frame>"
         raise InputError(path, problem, derived.MEND, "file_name")
     return found[1], int(found[2]), found[3], int(found[4])
-
-
-@dataclasses.dataclass(frozen=True)
-class Completion:
-    """The picture of a sample."""
-
-    window: Window
-
-    def __call__(self, sample):
-        data = read_bytes(sample)
-        return {**sample, **self.window(sample, data, check_picture(sample, data))}

@@ -11,7 +11,6 @@ axis-angle, not principal components, and the toolkit poses the hand with the me
 ``evaluation_scale.json`` (metres from joint 9 to joint 10, which the benchmark gives to a method) is not needed here.
 """
 
-import dataclasses
 import functools
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import json_stream
-from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
+from handlib.datasets.base import Reader, Skip
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require, require_known
 
@@ -81,7 +80,7 @@ class FreiHand(Reader):
         self.notes += [f"{split}_{kind}.json is absent" for kind in absent]
         self.truth = "xyz" in self.lists
         self.backgrounds = self._backgrounds(backgrounds)
-        self.complete = Completion(Window("whole", 1.0))
+        self.complete = Window("whole", 1.0).filled
         self.facts = {
             "version": "2",
             "units": "metres, radians, pixels",
@@ -191,14 +190,3 @@ def _numbers(item, shape):
     except (TypeError, ValueError):
         return np.full(shape, np.nan)
     return row.reshape(shape) if row.shape in (shape, (1, *shape)) else np.full(shape, np.nan)
-
-
-@dataclasses.dataclass(frozen=True)
-class Completion:
-    """The heavy part of a sample: its picture."""
-
-    window: Window
-
-    def __call__(self, sample):
-        data = read_bytes(sample)
-        return {**sample, **self.window(sample, data, check_picture(sample, data))}

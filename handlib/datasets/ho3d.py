@@ -10,10 +10,10 @@ import functools
 
 from handlib import geometry
 from handlib.datasets import ho3d_files as files
-from handlib.datasets.base import Reader, check_picture, fits_of, read_bytes
+from handlib.datasets.base import Reader, fits_of
 from handlib.datasets.ho3d_derived import Derived, path_of
 from handlib.datasets.windows import MANO_SCALE, Window
-from handlib.files import InputError, require, require_known
+from handlib.files import InputError, require, require_choice, require_known
 
 SPLITS = {"train": "train", "evaluation": "evaluation", "train_part": "train", "val": "train"}  # and what lists them
 PARTS = ("train", "evaluation")
@@ -23,7 +23,7 @@ EVERY = 5  # of the captures one is held out by default
 
 def splits(root, source="annotations"):
     """The official splits that are there: "train", "evaluation" or both. InputError for none."""
-    _one_of("source", source, SOURCES)
+    require_choice("source", source, SOURCES)
     root = files.folder(root)
     place = {part: path_of(root, part) if source == "derived" else root / f"{part}.txt" for part in PARTS}
     found = [part for part in PARTS if place[part].exists()]
@@ -69,8 +69,8 @@ class HO3D(Reader):
     def __init__(self, root, split, source="annotations", held_out=(), pixels="reach", file=None):
         super().__init__()
         require_known([split], SPLITS, "HO-3D", "split")
-        _one_of("source", source, SOURCES)
-        _one_of("pixels", pixels, ("reach", "whole"))
+        require_choice("source", source, SOURCES)
+        require_choice("pixels", pixels, ("reach", "whole"))
         self.split, self.part, self.root = split, SPLITS[split], files.folder(root)
         held_out = tuple([held_out] if isinstance(held_out, str) else held_out)
         self.options = {"source": source, "held_out": sorted(held_out), "pixels": pixels}
@@ -142,11 +142,6 @@ class HO3D(Reader):
         return self.complete.annotated(self.light(index))
 
 
-def _one_of(field, value, known):
-    if value not in known:
-        raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
-
-
 @dataclasses.dataclass(frozen=True)
 class Completion:
     """The heavy part of a sample: its annotation file and its picture."""
@@ -165,5 +160,4 @@ class Completion:
 
     def __call__(self, sample):
         sample = self.annotated(sample)
-        data = read_bytes(sample)
-        return {**sample, **self.window(sample, data, check_picture(sample, data))}
+        return self.window.filled(sample)

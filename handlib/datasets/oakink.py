@@ -13,9 +13,9 @@ from handlib import geometry
 from handlib.datasets import oakink_files as files
 from handlib.datasets import oakink_packed
 from handlib.datasets import oakink_splits as lists
-from handlib.datasets.base import Reader, Skip, check_picture, fits_of, read_bytes
+from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.windows import Window
-from handlib.files import InputError, read_json, require
+from handlib.files import InputError, read_json, require, require_choice
 
 WIDTH, HEIGHT = 848, 480
 REACH = 1.7 * 1.125  # side of the largest crop that the published augmentation draws, in sides of the joints' box
@@ -73,8 +73,8 @@ class OakInk(Reader):
     def __init__(self, root, split, mode="default", source="annotations", multiview=False, pixels="reach"):
         super().__init__()
         self.split, self.image = split, image_folder(root)
-        _one_of("source", source, ("annotations", "packed"))
-        _one_of("pixels", pixels, ("reach", "whole"))
+        require_choice("source", source, ("annotations", "packed"))
+        require_choice("pixels", pixels, ("reach", "whole"))
         self.options = {"mode": mode, "source": source, "multiview": bool(multiview), "pixels": pixels}
         self.list, path, extended = lists.read(self.image, split, mode, multiview)
         self.sources[path.relative_to(self.image).as_posix()] = path
@@ -135,11 +135,6 @@ class OakInk(Reader):
         return self.complete.annotated(self.light(index))
 
 
-def _one_of(field, value, known):
-    if value not in known:
-        raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
-
-
 @dataclasses.dataclass(frozen=True)
 class Completion:
     """The heavy part of a sample: its annotation files and its picture."""
@@ -184,5 +179,4 @@ class Completion:
     def __call__(self, sample):
         if "joints_cam" not in sample:
             sample = self.annotated(sample)
-        data = read_bytes(sample)
-        return {**sample, **self.window(sample, data, check_picture(sample, data))}
+        return self.window.filled(sample)

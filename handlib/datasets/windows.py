@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from handlib import geometry, pictures
+from handlib.datasets.base import check_picture, read_bytes
 
 MANO_SCALE = 1.25  # how much larger than its square HandOccNet's published augmentation makes a crop at most
 _MARGIN = 3  # pixels beyond the crop's corner that interpolation and rounding may touch
@@ -27,6 +28,11 @@ class Window:
     pixels: str
     largest: float
     mano: geometry.ManoInput | None = None
+
+    def filled(self, sample):
+        """The sample with what is kept of the file at its ``image_path``. Raises Skip."""
+        data = read_bytes(sample)
+        return {**sample, **self(sample, data, check_picture(sample, data))}
 
     def __call__(self, sample, data, image):
         """The fields ``image``, ``window``, ``reach``. data: the picture's file; image: the same, decoded."""

@@ -2,13 +2,13 @@
 hidden, and SET, which refines the result.
 """
 
-import contextlib
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from handlib.bodies import skinning
 from handlib.networks.blocks.heads import full_precision
 from handlib.networks.blocks.stages import under
 
@@ -64,7 +64,7 @@ class Block(nn.Module):
 
         The sum over the keys of the products is the product with the sum of the keys: no table of 1024 x 1024.
         """
-        with _without_autocast(asking):
+        with skinning.full_precision(asking.device.type):
             asking, asked = full_precision(asking), full_precision(asked)
             cells = asked.shape[2] * asked.shape[3]
             keys = F.linear(asked.sum((2, 3)), self.gate_key.weight.flatten(1), cells * self.gate_key.bias)
@@ -78,7 +78,7 @@ class Block(nn.Module):
     def weights(self, query, source):
         """(B, 4, 1024 queries, 1024 keys): what of each source cell comes to each query cell; gated ones below 1."""
         asking, asked = query + self.query_embedding, source + self.key_embedding
-        with _without_autocast(asking):
+        with skinning.full_precision(asking.device.type):
             q, k = by_head(self.query(full_precision(asking))), by_head(self.key(full_precision(asked)))
             found = (q @ k.mT / math.sqrt(q.shape[3])).softmax(3)
             return found * self.gate(asking, asked).unsqueeze(3) if self.gated else found
@@ -124,9 +124,3 @@ def tokens(x):
 def by_head(x):
     """(B, C, h, w) -> (B, heads, h * w, C / heads)."""
     return tokens(x).unflatten(2, (HEADS, -1)).transpose(1, 2)
-
-
-def _without_autocast(x):
-    kind = x.device.type
-    known = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, enabled=False) if known else contextlib.nullcontext()
