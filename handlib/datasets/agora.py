@@ -156,7 +156,7 @@ class Agora(people.People):
         return out | {"files": (self.source, kinds)}
 
     def _cropped(self, key, folder, stem, name, number, box, whole, boxes):
-        found = files.crop_of(self.folder, folder, stem, number)
+        found = files.crop_of(self.folder, folder, stem, number, self.source)
         if found is None:
             raise Skip(key, "there is no crop of this person", f"{folder}_crop/{stem}, person {number}")
         path, size, affine = found

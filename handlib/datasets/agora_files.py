@@ -3,7 +3,7 @@
 import numpy as np
 
 from handlib import body_joints, geometry, safe_pickle
-from handlib.datasets import coco, people
+from handlib.datasets import coco, people, pickled_tensors
 from handlib.files import InputError, read_json
 
 PATHS = {  # source -> {kind of file: the annotation's member that holds its path}
@@ -15,17 +15,19 @@ MEND = "make the file anew with the tool that made the others"
 _PARAMETERS = {"global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3, "left_hand_pose": 45,
                "right_hand_pose": 45, "expression": 10, "transl": 3}  # fmt: skip
 _POSE = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
-_FOLDERS, _NAMES = ("images_3840x2160", "3840x2160"), ("person_id", "ann_id", "pid")
+_FOLDERS = "images_3840x2160", "3840x2160"
+_NAMES = {"hand4whole": ("person_id",), "osx": ("ann_id",), "any": ("person_id", "pid")}  # "any": of the test split
 _SHAPES = 10
 
 
-def crop_of(root, folder, stem, number):
+def crop_of(root, folder, stem, number, source):
     """(path, `coco.Picture`, affine (2, 3) picture -> crop) of a person's crop, or None. Raises InputError.
 
+    source: whose number it is, "hand4whole", "osx" or "any": the crops of both may lie side by side.
     Hand4Whole's tool writes the map as ``affine_mat``, OSX's as ``img2bb_trans``; both are read.
     """
     for top in _FOLDERS:
-        for name in _NAMES:
+        for name in _NAMES[source]:
             path = root / top / f"{folder}_crop" / f"{stem}_{name}_{number}.json"
             if path.exists():
                 return path.with_suffix(".png"), *told(path)
@@ -55,7 +57,7 @@ def _size(sample):
 
 
 def _hand4whole(sample, paths):
-    fit = _fit(paths["params"], read_json(paths["params"], MEND), np.array([True, True, True, True]))
+    fit = _fit(_checked(paths["params"], read_json(paths["params"], MEND)), np.ones(4, bool))
     camera = read_json(paths["camera"], MEND)
     focal, centre = (coco.numbers(paths["camera"], camera, name, (2,), "camera") for name in ("focal", "princpt"))
     affine = sample["picture_affine"]
@@ -71,7 +73,7 @@ def _osx(sample, paths):
     joint_set = body_joints.SMPLX127
     pixels = geometry.apply_affine(numbers("pixels", (len(joint_set), 2)), sample["picture_affine"].astype(np.float32))
     out = people.joints(joint_set, pixels, np.ones(len(joint_set)), numbers("joints", (len(joint_set), 3)))
-    out |= _fit(paths["params"], safe_pickle.read_pickle(paths["params"], mend=MEND), np.ones(4, bool))
+    out |= _fit(parameters(paths["params"]), np.ones(4, bool))
     out["smplx_pose_valid"][0] = False  # it is the world's
     out["smplx_joints_valid"][:] = False
     if "verts" in paths:
@@ -83,14 +85,24 @@ def _osx(sample, paths):
     return out | {"K": K}
 
 
-def _fit(path, told, valid):
-    """The parameters as fields; eyes do not turn, as published; children's eleventh shape number is left out."""
+def parameters(path):
+    """A fit's official pickle, of arrays or of torch tensors -> {name: (n,) float64}. Raises InputError."""
+    return _checked(path, safe_pickle.read_pickle(path, pickled_tensors.readers(path), MEND))
+
+
+def _checked(path, told):
+    """The parameters by name; children's eleventh shape number is left out, as published."""
     if not isinstance(told, dict):
         raise InputError(path, "holds no parameters by name", MEND)
     read = {name: coco.numbers(path, told, name, (size,), "parameters") for name, size in _PARAMETERS.items()}
     shape = np.ravel(np.asarray(told.get("betas"), np.float64))
     if shape.size < _SHAPES or not np.isfinite(shape).all():
         raise InputError(path, f"is not at least {_SHAPES} finite numbers", MEND, "betas")
+    return read | {"betas": shape[:_SHAPES]}
+
+
+def _fit(read, valid):
+    """The parameters as fields; eyes do not turn, as published."""
     pose = np.concatenate([read[name] for name in _POSE]).reshape(55, 3)
     pose[23:25] = 0
-    return people.fit_fields(pose, shape[:_SHAPES], read["expression"], read["transl"], valid)
+    return people.fit_fields(pose, read["betas"], read["expression"], read["transl"], valid)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from handlib import datasets, fields, packs, pictures, safe_pickle
-from handlib.datasets import oakink_files, oakink_objects, oakink_splits
+from handlib.datasets import oakink_files, oakink_objects, oakink_splits, pickled_tensors
 from handlib.datasets.base import Skip
 from handlib.files import InputError
 from handlib.verify import oakink_data
@@ -177,17 +177,17 @@ def test_a_hostile_tensor_is_refused_and_named(tree, tmp_path):
 def test_a_tensor_cannot_look_beyond_its_storage():
     storage = torch.arange(4.0).untyped_storage()
     typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
-    assert oakink_files._tensor(typed, 1, (3,), (1,)).tolist() == [1, 2, 3]
-    assert oakink_files._tensor(typed, 0, (2, 2), (1, 2)).tolist() == [[0, 2], [1, 3]]
-    assert oakink_files._tensor(typed, 2, (), ()).tolist() == 2
+    assert pickled_tensors._tensor(typed, 1, (3,), (1,)).tolist() == [1, 2, 3]
+    assert pickled_tensors._tensor(typed, 0, (2, 2), (1, 2)).tolist() == [[0, 2], [1, 3]]
+    assert pickled_tensors._tensor(typed, 2, (), ()).tolist() == 2
     for offset, size, stride in ((2, (3,), (1,)), (-1, (2,), (1,)), (0, (2,), (-1,)), (0, (10**9,), (0,)), (4, (), ())):
         with pytest.raises(ValueError, match="beyond its storage"):
-            oakink_files._tensor(typed, offset, size, stride)
+            pickled_tensors._tensor(typed, offset, size, stride)
 
 
 def general(tree, change):
     path = oakink_tree.annotation(tree, "general_info", 4)
-    value = safe_pickle.read_pickle(path, oakink_files._tensors(path))
+    value = safe_pickle.read_pickle(path, pickled_tensors.readers(path))
     change(value)
     oakink_tree.rewrite(path, value)
 

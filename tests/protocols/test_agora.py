@@ -9,9 +9,10 @@ import pytest
 
 from handlib import protocols
 from handlib.bodies import smplx_files
+from handlib.datasets import agora_frames as frames
 from handlib.files import InputError
 from handlib.protocols import agora
-from handlib.protocols.agora import frames, matching
+from handlib.protocols.agora import matching
 from handlib.submissions import agora as submission
 from handlib.verify import metrics_agora, reference, standin
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib.datasets import agora_frames as frames
 from handlib.files import InputError
 from handlib.metrics import as_array
-from handlib.protocols.agora import frames
 from handlib.protocols.agora.errors import JOINTS, VERTICES
 from handlib.protocols.agora.matching import joints_2d
 

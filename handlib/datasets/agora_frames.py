@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from handlib import safe_pickle
 from handlib.files import InputError, require
 
-_MEND = "get the camera data frames with SMPL-X or SMPL joints and vertices from https://agora.is.tue.mpg.de"
+MEND = "get the camera data frames with SMPL-X or SMPL joints and vertices from https://agora.is.tue.mpg.de"
 
 
 def files(path):
     """The data frames at ``path``: a .pkl file, or every one of a folder, in name order."""
-    path = require(path, _MEND)
+    path = require(path, MEND)
     found = sorted(path.glob("*.pkl")) if path.is_dir() else [path]
     if not found:
-        raise InputError(path, "holds no .pkl file", _MEND)
+        raise InputError(path, "holds no .pkl file", MEND)
     return found
 
 
@@ -21,9 +21,9 @@ def read(path):
     """A pickled data frame, by pandas 0.25 or newer -> {column: list}. Raises InputError when it is missing, damaged,
     or names anything but plain columns (a frame of one's own may be handed over as a DataFrame instead).
     """
-    found = safe_pickle.read_pickle(path, _FRAME, _MEND)
+    found = safe_pickle.read_pickle(path, _FRAME, MEND)
     if not isinstance(found, Mapping):
-        raise InputError(path, f"holds {type(found).__name__}, not a data frame", _MEND)
+        raise InputError(path, f"holds {type(found).__name__}, not a data frame", MEND)
     return found
 
 
