@@ -63,6 +63,7 @@ SAMPLE = dict(
         ),
         _field("shape", "array", "float64", ("H", 10), "", "", "MANO shape coefficients"),
         _field("transl_world", "array", "float64", ("H", 3), "m", "world", "MANO translation"),
+        _field("transl_cam", "array", "float64", ("H", 3), "m", "camera", "MANO translation, where not `transl_world`"),
         _field("mano_valid", "array", "bool", ("H",), "", "", "there is a MANO fit of this hand"),
         _field("verts_cam", "array", "float32", ("H", 778, 3), "m", "camera", "MANO vertices"),
         _field(
@@ -102,8 +103,8 @@ SAMPLE = dict(
         _field("person_joints_img", "array", "float32", (137, 2), "px", "image", "annotated joints, SMPLX137"),
         _field("person_joints_cam", "array", "float32", (137, 3), "m", "camera", "the same in 3D; 0 where 2D only"),
         _field("person_joints_valid", "array", "bool", (137,), "", "", "joint annotated, SMPLX137"),
-        _field("joints_of_fit", "array", "bool", (), "", "", "the person's joints are those of the fit"),
-        _field("is_3d", "array", "bool", (), "", "", "person_joints_cam is known"),
+        _field("joints_of_fit", "array", "bool", (), "", "", "the person's, or hand's, joints are those of the fit"),
+        _field("is_3d", "array", "bool", (), "", "", "person_joints_cam, or joints_cam of a hand, is known"),
         _field(
             "smplx_pose", "array", "float32", (55, 3), "rad", "camera",
             "axis-angle of SMPL-X's joints (SMPLX55); of hands as offsets from the mean hand",

@@ -324,6 +324,9 @@ class PersonInput:
     part: str = "body"
 
 
+HAND_SCALE = 1.5  # how much larger than the tight box of its joints the box of a hand is that `person_box` is given
+
+
 def person_box(bbox, width, height, spec=PersonInput(), whole=False):
     """The box (4,) float32 that a `PersonInput` network sees of a person: what `inside_box` keeps, grown on one side to
     the crop's aspect ratio, both sides times ``spec.box_scale``. None where nothing is kept.

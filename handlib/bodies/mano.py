@@ -44,7 +44,9 @@ def load(path, name, dtype=torch.float32, fix_left_shapedirs=True, part_labels=N
     model, corrections = files.read(file, "mano"), []
     if side == "left" and fix_left_shapedirs and free.MARK not in model.extra:
         model, corrections = _fix_left(model, file)
-    return ManoLayer(model, side, dtype, corrections, labels)
+    layer = ManoLayer(model, side, dtype, corrections, labels)
+    layer.file = file
+    return layer
 
 
 def _fix_left(left, file):
@@ -68,7 +70,8 @@ def _fix_left(left, file):
 class ManoLayer(nn.Module):
     """Pose, shape and translation -> mesh and joints of one hand.
 
-    side: "right" or "left"; source: where the model comes from, in words; is_free: it is the free hand, not MANO;
+    side: "right" or "left"; source: where the model comes from, in words; file: its file, None where it is from none;
+    is_free: it is the free hand, not MANO;
     corrections: what was put right in the file, in words; faces (1538, 3) int64; weights (778, 16) skinning weights;
     joint_regressor (16, 778) rest mesh to rest joints; hands_mean (45,) rad; components (45, 45), one per row, fewer
     where the argument ``components`` says that ``model`` holds fewer. Tensors move with the module; none is in its
@@ -77,7 +80,7 @@ class ManoLayer(nn.Module):
 
     def __init__(self, model, side, dtype=torch.float32, corrections=(), labels=None, components=45):
         super().__init__()
-        self._labels = labels
+        self._labels, self.file = labels, None
         self.side, self.corrections = side, tuple(corrections)
         self.is_free = free.MARK in model.extra
         self.source = free.SOURCE if self.is_free else f"MANO {side} hand from {model.source}"

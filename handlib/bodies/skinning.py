@@ -106,6 +106,12 @@ def full_precision(device_type):
     return contextlib.nullcontext()
 
 
+def regressed(regressor, verts):
+    """Joints (B, J, 3) of posed meshes (B, V, 3), in their precision under autocast too."""
+    with full_precision(verts.device.type):
+        return regressor @ verts
+
+
 def _tree_levels(parents):
     """Joints grouped by their depth: ([(size, places of the parents in the level above), …], joints in that order).
 

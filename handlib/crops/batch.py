@@ -7,7 +7,7 @@ the places, which need double precision, are worked out on the CPU: a row and a 
 import numpy as np
 
 from handlib import geometry
-from handlib.crops import mano, person, single
+from handlib.crops import mano, person, person_hand, single
 
 _PLACES, _STEPS = 1024, 32  # OpenCV's units per pixel: of coordinates, of interpolation
 
@@ -47,14 +47,16 @@ def mano_hands(samples, augmentations=None, input=geometry.ManoInput(), device="
 
 
 def persons(samples, augmentations=None, input=geometry.PersonInput(), published=False, device="cpu"):  # noqa: B008
-    """As `handlib.crops.person`, for a list of samples and one of their augmentations (None: none at all).
+    """As `handlib.crops.person`, or `handlib.crops.person_hand` where ``input.part`` is "hand", for a list of samples
+    and one of their augmentations (None: none at all).
 
-    Returns as `single_hands`; raises InputError as `person` does.
+    Returns as `single_hands`; raises InputError as these do.
     """
+    crop = person_hand if input.part == "hand" else person
     drawn = [one or person.NO_AUGMENTATION for one in augmentations or [None] * len(samples)]
-    views = [person.View(*pair, input, published) for pair in zip(samples, drawn, strict=True)]
-    targets = [person.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
-    meta = [person.meta_of(*pair) for pair in zip(samples, views, strict=True)]
+    views = [crop.View(*pair, input, published) for pair in zip(samples, drawn, strict=True)]
+    targets = [crop.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
+    meta = [crop.meta_of(*pair) for pair in zip(samples, views, strict=True)]
     sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
     return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from handlib import geometry
-from handlib.datasets import json_stream
+from handlib.datasets import freihand_derived, json_stream
 from handlib.datasets.base import Reader, Skip
 from handlib.datasets.windows import Window
-from handlib.files import InputError, require, require_known
+from handlib.files import InputError, require, require_choice, require_known
 
 SPLITS = ("training", "evaluation")
 SIZE = 224
@@ -30,22 +30,33 @@ _BLOCK = 256  # entries that stand in memory as Python numbers
 _SHAPES = {"K": (3, 3), "xyz": (21, 3), "mano": (61,), "verts": (778, 3)}
 
 
-def splits(root):
+def splits(root, source="official"):
     """The splits that are in ``root``: "training", "evaluation". InputError for none."""
     found = [split for split in SPLITS if (Path(root) / f"{split}_K.json").exists()]
+    if source == "derived":
+        homes = (Path(root) / "data", Path(root))
+        found = [split for split, part in freihand_derived.PARTS.items()
+                 if any((home / f"freihand_{part}_coco.json").exists() for home in homes)]  # fmt: skip
+        if not found:
+            raise InputError(root, "holds no data/freihand_train_coco.json", freihand_derived.MEND)
     if not found:
         raise InputError(root, "holds neither training_K.json nor evaluation_K.json", OFFICIAL)
     return found
 
 
-def variant(backgrounds="all"):
+def variant(backgrounds="all", source="official", boxes="own"):
     """What tells packs of one split apart, as a name."""
-    return "" if backgrounds == "all" else backgrounds
+    words = [backgrounds, source, boxes]
+    return "_".join(word for word in words if word not in ("all", "official", "own"))
 
 
-def reader(root, split, backgrounds="all"):
-    """`FreiHand`."""
-    return FreiHand(root, split, backgrounds)
+def reader(root, split, backgrounds="all", source="official", boxes="own"):
+    """`FreiHand`; or, with source "derived", `freihand_derived.FreiHandDerived`: Pose2Pose's own annotation files."""
+    require_choice("source", source, ("official", "derived"))
+    if source == "official":
+        return FreiHand(root, split, backgrounds, boxes)
+    require_known([split], SPLITS, "FreiHAND", "split")
+    return freihand_derived.FreiHandDerived(root, split)
 
 
 class FreiHand(Reader):
@@ -53,6 +64,9 @@ class FreiHand(Reader):
 
     split: "training" (32,560 hands, each with four backgrounds: pictures n, n + 32,560, …) or "evaluation" (3,960).
     backgrounds: which of the training pictures, "gs" (green screen), "hom", "sample", "auto" (painted over), or "all".
+
+    boxes: "own", as said below; or "rootnet", of the evaluation: those of RootNet's output for it
+    (`freihand_derived.ROOTNET`), with which Pose2Pose is tested, as they are.
 
     Without the evaluation's lists its joints are not valid and stand at zero, its MANO parameters neither, and the box
     is the picture's middle, of which a crop 1.5 times as large shows the whole picture: the pictures are crops
@@ -65,11 +79,12 @@ class FreiHand(Reader):
 
     name = "freihand"
 
-    def __init__(self, root, split, backgrounds="all"):
+    def __init__(self, root, split, backgrounds="all", boxes="own"):
         super().__init__()
         self.root, self.split = require(root, OFFICIAL), split
         require_known([split], SPLITS, "FreiHAND", "split")
         require_known([backgrounds], ("all", *BACKGROUNDS), "FreiHAND", "choice of backgrounds")
+        require_choice("boxes", boxes, ("own", "rootnet"))
         self.options = {"backgrounds": backgrounds} if split == "training" else {}
         self.lists = {kind: self._path(kind) for kind in _SHAPES if kind == "K" or self._path(kind).exists()}
         self.sources = {path.name: path for path in self.lists.values()}
@@ -78,7 +93,11 @@ class FreiHand(Reader):
             require(self._path("xyz"), OFFICIAL)
             require(self._path("mano"), OFFICIAL)
         self.notes += [f"{split}_{kind}.json is absent" for kind in absent]
-        self.truth = "xyz" in self.lists
+        self.truth, self.boxes = "xyz" in self.lists, None
+        if boxes == "rootnet" and split == "evaluation":
+            path = freihand_derived.rootnet_file(self.root)
+            self.boxes = freihand_derived.read_boxes(path, range(self.count))
+            self.sources[path.name], self.options["boxes"] = path, boxes
         self.backgrounds = self._backgrounds(backgrounds)
         self.complete = Window("whole", 1.0).filled
         self.facts = {
@@ -145,6 +164,9 @@ class FreiHand(Reader):
             if not (joints[:, 2] > 0).all():
                 raise Skip(key, "hand is not in front of the camera", f"nearest joint at {joints[:, 2].min():.3f} m")
             bbox = geometry.tight_box(geometry.project_homogeneous(joints, K))
+        tight = self.truth and self.boxes is None
+        if self.boxes is not None:
+            bbox = self.boxes[hand]
         if "mano" in self.lists:
             mano = self._finite("mano", hand, key)
         return {
@@ -155,7 +177,10 @@ class FreiHand(Reader):
             "mano_valid": np.array(["mano" in self.lists]),
             "K": K,
             "bbox": bbox,
-            "bbox_tight": np.array(self.truth),
+            "bbox_tight": np.array(tight),
+            "bbox_final": np.bool_(self.boxes is not None),
+            "joints_of_fit": np.bool_(True),
+            "is_3d": np.bool_(True),
         }
 
     def _finite(self, kind, hand, key):

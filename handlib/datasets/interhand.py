@@ -14,7 +14,7 @@ from handlib import fields, geometry
 from handlib.datasets import interhand_files as files
 from handlib.datasets import interhand_splits, part_masks
 from handlib.datasets.base import Reader, Skip, fits_of, read_picture
-from handlib.files import InputError, require
+from handlib.files import InputError, require, require_choice
 
 _VERSIONS = {("train", 1361062): "1.0, 5 fps", ("val", 380125): "1.0, 5 fps", ("test", 849160): "1.0, 5 fps"}
 
@@ -28,16 +28,28 @@ def splits(root):
     return found
 
 
-def reader(root, split, bodies=None, rootnet=None, version=None, source="official"):
+def variant(part="pair"):
+    """What tells packs of one split apart, as a name."""
+    return "" if part == "pair" else part
+
+
+def reader(root, split, bodies=None, rootnet=None, version=None, source="official", part="pair", cameras="published"):
     """`InterHand`, or with ``source="digit"`` `digit_files.DigitInterHand`: the same samples from DIGIT's packed
-    files.
+    files. part: "pair", both hands of a picture together, or "hand", each on its own
+    (`interhand_hands.InterHandHands`); cameras: of that, "published" is about ten of a sequence in training.
     """
+    require_choice("source", source, ("official", "digit"))
+    require_choice("part", part, ("pair", "hand"))
+    if part == "hand":
+        from handlib.datasets.interhand_hands import CAMERAS, InterHandHands
+
+        if cameras == "published":
+            cameras = CAMERAS if interhand_splits.base_of(split) == "train" else None
+        return InterHandHands(reader(root, split, bodies, rootnet, version, source), cameras)
     if source == "digit":
         from handlib.datasets.digit_files import DigitInterHand
 
         return DigitInterHand(root, split, bodies, rootnet, version)
-    if source != "official":
-        raise InputError("source", f"unknown value '{source}'", "write 'official' or 'digit'", field="source")
     return InterHand(root, split, bodies, rootnet, version)
 
 

@@ -1,7 +1,8 @@
 """MSCOCO with the annotations of COCO-WholeBody (Jin et al., ECCV 2020) and SMPL-X fits of NeuralAnnot (Moon et al.).
 
 ``root`` holds ``images/{train,val}2017/`` and ``annotations/``: ``coco_wholebody_{train,val}_v1.0.json`` and, for
-training, ``MSCOCO_train_SMPLX_all_NeuralAnnot.json`` (as Hand4Whole takes it) or ``MSCOCO_train_SMPLX.json`` (OSX).
+training, ``MSCOCO_train_SMPLX_all_NeuralAnnot.json`` (as Hand4Whole takes it) or ``MSCOCO_train_SMPLX.json`` (OSX);
+of the hands alone (part "hand") ``MSCOCO_train_MANO_NeuralAnnot.json``.
 
 2D alone: a person's joints are pixels, ``is_3d`` is False. The fits are in the frame of a camera of their own each.
 """
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from handlib.datasets import coco, coco_wholebody, people
 from handlib.datasets.base import fits_of
-from handlib.files import InputError, require, require_known
+from handlib.files import InputError, require, require_choice, require_known
 
 SPLITS = ("train", "val")
 FITS = {"hand4whole": "MSCOCO_train_SMPLX_all_NeuralAnnot.json", "osx": "MSCOCO_train_SMPLX.json"}
@@ -29,9 +30,27 @@ def _annotations(root, split):
     return root / "annotations" / f"coco_wholebody_{split}_v1.0.json"
 
 
-def reader(root, split, fits="any"):
-    """`MsCoco`."""
-    return MsCoco(root, split, fits)
+def variant(part="body"):
+    """What tells packs of one split apart, as a name."""
+    return "" if part == "body" else part
+
+
+def reader(root, split, fits="any", part="body"):
+    """`MsCoco`, persons; or, with part "hand", `mscoco_hands.MsCocoHands`: their hands, each on its own. fits of hands:
+    "any" (their file, where it is there), "mano" (it must be) or "none".
+    """
+    require_choice("part", part, ("body", "hand"))
+    if part == "body":
+        return MsCoco(root, split, fits)
+    from handlib.datasets import mscoco_hands
+
+    root = require(root, OFFICIAL)
+    require_known([split], SPLITS, "MSCOCO", "split")
+    require_choice("fits", fits, ("any", "mano", "none"))
+    file = root / "annotations" / mscoco_hands.FITS
+    wanted = split == "train" and (fits == "mano" or (fits == "any" and file.exists()))
+    path = require(_annotations(root, split), OFFICIAL)
+    return mscoco_hands.MsCocoHands(root, split, path, root / "images" / f"{split}2017", file if wanted else None)
 
 
 class MsCoco(people.People):

@@ -90,13 +90,13 @@ def home(root, marker, mend):
     return found or require(root / "data" / marker, mend).parent
 
 
-def virtual_camera(box, picture, final=False):
-    """K (3, 3) that Hand4Whole and OSX assume where none is known: focal length 5000 px of a body of 192 x 256 pixels
-    that shows the box as the network sees it, looking at its middle. final: the box is what the network sees.
+def virtual_camera(box, picture, final=False, spec=geometry.PersonInput(), pixels=(192, 256)):  # noqa: B008 (frozen)
+    """K (3, 3) that Hand4Whole, OSX and Pose2Pose assume where none is known: focal length 5000 px of ``pixels`` that
+    show the box as the network sees it, looking at its middle. final: the box is what the network sees.
     """
-    seen = box if final else geometry.person_box(box, picture.width, picture.height)
+    seen = box if final else geometry.person_box(box, picture.width, picture.height, spec)
     x, y, w, h = seen.astype(np.float64)
-    return geometry.intrinsics((5000 / 192 * w, 5000 / 256 * h), (x + w / 2, y + h / 2))
+    return geometry.intrinsics((5000 / pixels[0] * w, 5000 / pixels[1] * h), (x + w / 2, y + h / 2))
 
 
 def joints(joint_set, pixels, valid, camera=None):

@@ -167,7 +167,7 @@ class Pose2PoseHand(WithJoints):
 
     def posed(self, root, pose, shape):
         verts = self.layer(pose=torch.cat([root, pose], 1), shape=shape, mean_added=False)["verts"]
-        joints = mano.joints21(verts, regressed(self.layer.joint_regressor, verts), "pose2pose")
+        joints = mano.joints21(verts, skinning.regressed(self.layer.joint_regressor, verts), "pose2pose")
         return {"root_pose": root, "rhand_pose": pose, "joints": joints, "verts": verts}
 
     def whole_pose(self, out):
@@ -203,7 +203,7 @@ class Pose2PoseBody(WithJoints):
     def posed(self, root, pose, shape):
         pose = F.pad(pose, (0, 6))
         verts = self.layer(root_pose=root, body_pose=pose, shape=shape)["verts"]
-        rows = regressed(self.layer.joint_regressor[self.rows], verts)
+        rows = skinning.regressed(self.layer.joint_regressor[self.rows], verts)
         joints = torch.cat([rows, verts[:, list(SMPL_VERTICES.values())]], 1)
         return {"root_pose": root, "body_pose": pose, "joints": joints[:, self.order], "verts": verts}
 
@@ -269,12 +269,6 @@ class Pose2PoseFace(Pose2Pose):
             theirs: person.difference(out[ours], given[theirs], given[f"{theirs}_valid"])
             for theirs, ours in names.items()
         }
-
-
-def regressed(regressor, verts):
-    """Joints (B, J, 3) of posed meshes (B, V, 3), in their precision under autocast too."""
-    with skinning.full_precision(verts.device.type):
-        return regressor @ verts
 
 
 def _layer(given, name):

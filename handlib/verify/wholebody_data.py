@@ -28,25 +28,37 @@ _CASE = re.compile(r"(.+?)_(train|test(?:_\w+)?)")
 def check_datasets(ref):
     """Every case of ``datasets/h4w`` and ``datasets/osx``, with each forced augmentation."""
     for source, spec in _INPUTS.items():
-        if not ref.has(f"datasets/{source}/samples.json"):
-            yield Skip(source, f"there is no datasets/{source}/samples.json")
-            continue
-        facts = ref.json(f"datasets/{source}/samples.json")
-        with tempfile.TemporaryDirectory() as folder:
-            wholebody_tree.build(folder, ref, source)
-            for case, its in facts["sets"].items():
-                name, split = _CASE.fullmatch(case).groups()
-                found = _read(folder, source, name, split)
-                yield Row(f"{source}/{case}", "samples (difference)", float(abs(len(found) - its["length"])), 0.0)
-                stored = ref.npz(f"datasets/{source}/{case}.npz")
-                yield from _case(f"{source}/{case}", spec, found, stored, facts["augmentations"])
+        for case, found, stored, augmentations in cases(ref, source):
+            if isinstance(found, list):
+                yield from _case(case, spec, found, stored, augmentations)
+            else:
+                yield found
+
+
+def cases(ref, source):
+    """(case's name, its samples, stored arrays, forced augmentations) of ``datasets/<source>``; instead of samples also
+    the `Row` of how many they are, and a `Skip` where there is no such folder.
+    """
+    if not ref.has(f"datasets/{source}/samples.json"):
+        yield source, Skip(source, f"there is no datasets/{source}/samples.json"), None, None
+        return
+    facts = ref.json(f"datasets/{source}/samples.json")
+    with tempfile.TemporaryDirectory() as folder:
+        wholebody_tree.build(folder, ref, source)
+        for case, its in facts["sets"].items():
+            name, split = _CASE.fullmatch(case).groups()
+            found, title = _read(folder, source, name, split), f"{source}/{case}"
+            row = Row(title, "samples (difference)", float(abs(len(found) - its["length"])), 0.0)
+            yield title, row, None, None
+            yield title, found, ref.npz(f"datasets/{source}/{case}.npz"), facts["augmentations"]
 
 
 def _read(folder, source, name, split):
     """A case's samples whose pictures are there, decoded."""
     ours, options = wholebody_tree.READERS.get((source, name)) or wholebody_tree.READERS["h4w", name]
     split = wholebody_tree.SPLITS.get((name, split), split)
-    reader = datasets.read(ours, f"{folder}/{name}", split, **options)
+    root = f"{folder}/{wholebody_tree.FOLDERS.get(name, name)}"
+    reader = datasets.read(ours, root, split, **options)
     found = []
     for sample in reader:
         try:

@@ -21,8 +21,13 @@ READERS = {
     ("h4w", "MPI_INF_3DHP"): ("mpi_inf_3dhp", {}),
     ("h4w", "PW3D"): ("pw3d", {}),
     ("osx", "UBody"): ("ubody", {"every": 10}),
+    ("p2p", "MSCOCO_hand"): ("mscoco", {"part": "hand"}),
+    ("p2p", "FreiHAND"): ("freihand", {"source": "derived"}),
+    ("p2p", "InterHand26M"): ("interhand", {"part": "hand"}),
 }
-SPLITS = {("MSCOCO", "test"): "val", ("AGORA", "test_val"): "validation", ("AGORA", "test_test"): "test"}
+FOLDERS = {"MSCOCO_hand": "MSCOCO"}  # of sets whose cases are not called after their folder
+SPLITS = {("MSCOCO", "test"): "val", ("AGORA", "test_val"): "validation", ("AGORA", "test_test"): "test",
+          ("FreiHAND", "train"): "training", ("FreiHAND", "test"): "evaluation"}  # fmt: skip
 
 
 def build(folder, ref, source):
