@@ -1,7 +1,8 @@
 """What whole-body code reads beside the body models: which SMPL-X vertices are hands and face, and joint regressors.
 
 Vertex numbers and regressors only; skinning layers are elsewhere. All files are official ones, under their own names,
-in a body folder as people have it (``bodies/smplx/…``) or beside it (``data/Human36M/…``).
+in a body folder as people have it (``bodies/smplx/…``) or beside it (``data/Human36M/…``); "free" instead of a folder:
+those of the free body, which has no SMPL.
 """
 
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib.bodies import free_body
 from handlib.bodies.files import KINDS, _checked
 from handlib.files import InputError
 from handlib.safe_pickle import read_pickle
@@ -18,6 +20,7 @@ SITES = {kind: site for kind, site in KINDS.values()}
 J14_SITE = "https://github.com/vchoutas/expose#preparing-the-data"
 H36M_SITE = "https://github.com/mks0601/Hand4Whole_RELEASE (its parsed Human3.6M data)"
 SIZES = {kind: size for size, (kind, _) in KINDS.items()}  # kind -> (vertices, joints)
+FREE = "free"
 
 # Rows of the SMPL-X joint regressor, and one vertex at each finger tip, in the order wrist, thumb, index, middle, ring,
 # little, each from base to tip (Hand4Whole, Moon et al., CVPRW 2022).
@@ -36,6 +39,8 @@ def index_files(folder, j14=True):
     vertex order; "face" (5023,) int64, in FLAME's; "j14" (14, 10475) float64}. Raises InputError that names the file,
     where it goes and where it is from.
     """
+    if str(folder) == FREE:
+        return {name: array for name, array in free_body.index_files().items() if name != "h36m"}
     hands_file = _find(folder, "smplx", ["MANO_SMPLX_vertex_ids.pkl"], SITES["smplx"])
     face_file = _find(folder, "smplx", ["SMPL-X__FLAME_vertex_ids.npy"], SITES["smplx"])
     hands = read_pickle(hands_file)
@@ -56,6 +61,8 @@ def joint_regressor(folder, kind="smplx"):
     Read from SMPLX_NEUTRAL.npz / .pkl or SMPL_NEUTRAL.pkl / .npz in ``folder`` or its smplx/ or smpl/; of an .npz only
     this array is read. Raises InputError as `index_files`.
     """
+    if _free(folder, kind):
+        return free_body.arrays()["J_regressor"].astype(np.float64)
     endings = (".npz", ".pkl") if kind == "smplx" else (".pkl", ".npz")
     names = [f"{kind.upper()}_NEUTRAL{ending}" for ending in endings]
     path = _find(folder, kind, names, SITES[kind])
@@ -89,8 +96,17 @@ def h36m_regressor(folder, kind="smplx"):
     Read from J_regressor_h36m_smplx.npy or J_regressor_h36m_smpl.npy in ``folder``, its smplx/ or smpl/, or in
     Human36M/ beside it (the published place, data/Human36M). Raises InputError as `index_files`.
     """
+    if _free(folder, kind):
+        return free_body.index_files()["h36m"]
     path = _find(folder, kind, [f"J_regressor_h36m_{kind}.npy"], H36M_SITE, beside="Human36M")
     return _checked({"regressor": _read_npy(path, H36M_SITE)}, "regressor", (17, SIZES[kind][0]), str(path))
+
+
+def _free(folder, kind):
+    """Whether the free body is asked for; InputError for what it has not."""
+    if str(folder) == FREE and kind != "smplx":
+        raise InputError("bodies", f"there is no free '{kind}'", f"give the folder of {kind.upper()}'s files")
+    return str(folder) == FREE
 
 
 def _find(folder, kind, names, site, beside=None):

@@ -79,6 +79,11 @@ def figures(protocol, totals, **options):
     return _module(protocol, options).figures(totals, **options | _PRESET.get(protocol, {}))
 
 
+def options(protocol):
+    """The names of the options that `evaluate` takes for a protocol."""
+    return [name for name in _module(protocol, {}).OPTIONS if name not in _PRESET.get(protocol, {})]
+
+
 def unit(protocol, figure):
     """The unit of a figure: "mm", "cm", "m", or "" of a ratio."""
     return _module(protocol, {}).unit(figure)

@@ -12,14 +12,29 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handlib import crops, geometry
-from handlib.files import require_known
+from handlib.files import InputError, require_known
 
-# By the type of a network's ``input``: the crop, and how its augmentation is drawn.
+# By the `kind` of a network's ``input``: the crop, and how its augmentation is drawn.
 CROPS = {
     geometry.HandPairInput: (crops.hand_pair, crops.draw),
     geometry.HandInput: (crops.single_hand, crops.draw_single),
     geometry.ManoInput: (crops.mano_hand, crops.draw_mano),
+    (geometry.PersonInput, "body"): (crops.person, crops.draw_person),
 }
+WITHOUT_DEPTH = (geometry.ManoInput, geometry.PersonInput)  # inputs of networks that take no depth of a root
+
+
+def kind(spec):
+    """What a network's ``input`` is known by: its type, and the part that it shows where it may show several."""
+    return (type(spec), spec.part) if hasattr(spec, "part") else type(spec)
+
+
+def known(table, spec, what):
+    """The entry of a table by `kind`; InputError where there is none."""
+    if kind(spec) not in table:
+        name = type(spec).__name__ + (f" of a {spec.part}" if hasattr(spec, "part") else "")
+        raise InputError("network", f"its input, {name}, has no {what}", "use another network", "input")
+    return table[kind(spec)]
 
 
 def subset(length, samples=None):
@@ -41,7 +56,7 @@ class Crops(Dataset):
         self.pack, self.spec, self.root_depth = pack, spec, root_depth
         self.augmentation, self.seed, self.meta = augmentation, seed, meta
         self.options = {"published": True} if published else {}
-        self.crop, self.draw = CROPS[type(spec)]
+        self.crop, self.draw = known(CROPS, spec, "crop of a pack's samples")
         if augmentation is not None:
             require_known(augmentation, list(inspect.signature(self.draw).parameters)[1:], "augmentation")
 

@@ -84,6 +84,8 @@ def _true_verts(net, batch, pack):
     return torch.where(valid, verts, torch.nan)
 
 
-def same_body(pack, layer):
-    """Whether a hand model is the one of which the pack's fits are (a list of samples does not say: taken for so)."""
-    return pack is None or layer.is_free != (pack.manifest["fits_of"] == "MANO")
+def same_body(pack, layer, official="MANO"):
+    """Whether a hand or body model is the one of which the pack's fits are (a list of samples does not say: taken for
+    so). official: what the manifest calls the licensed one.
+    """
+    return pack is None or layer.is_free != (pack.manifest["fits_of"] == official)

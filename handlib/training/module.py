@@ -9,6 +9,7 @@ import torch
 from handlib.files import InputError
 from handlib.training.data import Crops, Order, loader, subset, workers
 from handlib.training.predictions import Collector
+from handlib.training.targets import completed
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -42,7 +43,7 @@ class Training(pl.LightningModule):
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch, _):
-        losses = self.net.loss(self.net(batch["image"]), batch["targets"])
+        losses = self.net.loss(self.net(batch["image"]), completed(self.net, batch["targets"]))
         self.terms = {name: value.detach() for name, value in losses.items()}
         self.log("loss", self.terms["total"], prog_bar=True, logger=False)
         return losses["total"]

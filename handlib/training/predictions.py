@@ -12,13 +12,16 @@ import torch
 
 from handlib import fields, geometry, metrics, protocols
 from handlib.files import InputError, progress, require, write_atomic
-from handlib.training import data, mano
+from handlib.training import data, mano, people
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
     """``predictions`` and ``truth``: {official name: (N, ...) array} for protocols.evaluate; ``index``: (N,) places in
-    the pack; ``facts``: what they were made with (root_depth, ...)."""
+    the pack; ``facts``: what they were made with (root_depth, ...), and ``options`` of the protocols that go with it.
+
+    Where ``truth`` has ``known`` (N,), only these rows are measured.
+    """
 
     predictions: dict
     truth: dict
@@ -30,7 +33,25 @@ class Predictions:
 
     def evaluate(self, protocol, **options):
         """The figures of a protocol, a pandas.Series."""
-        return protocols.evaluate(protocol, self.predictions, self.truth, **options)
+        counted = self.counted()
+        return protocols.evaluate(protocol, counted.predictions, counted.truth, **self.options(protocol) | options)
+
+    def per_sample(self, protocol, **options):
+        """The errors of each row that is measured, see `protocols.per_sample`."""
+        counted = self.counted()
+        return protocols.per_sample(protocol, counted.predictions, counted.truth, **self.options(protocol) | options)
+
+    def options(self, protocol):
+        """Those of ``facts["options"]`` that a protocol takes."""
+        given = self.facts.get("options", {})
+        return {name: given[name] for name in protocols.options(protocol) if name in given} if given else {}
+
+    def counted(self):
+        """The rows that are measured: those of which the truth is known, where it says so."""
+        if "known" not in self.truth:
+            return self
+        rows = self if self.truth["known"].all() else self.rows(self.truth["known"])
+        return dataclasses.replace(rows, truth={name: rows.truth[name] for name in rows.truth if name != "known"})
 
     def rows(self, chosen):
         """The given rows only (a slice, a mask or places)."""
@@ -39,6 +60,8 @@ class Predictions:
 
     def with_known_truth(self):
         """The same without true arrays of which nothing is known (all NaN)."""
+        if not self.truth.get("known", np.ones(1)).any():
+            return dataclasses.replace(self, truth={})
         known = {
             name: array for name, array in self.truth.items() if array.dtype.kind != "f" or not np.isnan(array).all()
         }
@@ -68,12 +91,13 @@ class Predictions:
 
 
 class Collector:
-    """Gathers batches of a network's outputs into Predictions; the type of its ``input``, and for some inputs the data
+    """Gathers batches of a network's outputs into Predictions; the kind of its ``input``, and for some inputs the data
     set of ``pack``, decide the arrays.
     """
 
     def __init__(self, net, pack=None):
-        self.net, self.pack, self.official, self.parts = net, pack, OFFICIAL[type(net.input)], []
+        self.net, self.pack, self.parts = net, pack, []
+        self.official = data.known(OFFICIAL, net.input, "arrays that a protocol takes")
 
     def add(self, out, batch):
         predictions, truth = self.official(self.net, out, batch, self.pack)
@@ -82,10 +106,12 @@ class Collector:
 
     def merged(self, **facts):
         """All of them in pack order, each sample once."""
-        return self.union(self.parts, **facts)
+        return self.union(self.parts, **made_for(self.net), **facts)
 
     @staticmethod
     def union(parts, **facts):
+        """Parts joined; ``facts`` beside those of the first."""
+        facts = parts[0].facts | facts
         index, first = np.unique(np.concatenate([part.index for part in parts]), return_index=True)
         groups = []
         for group in ("predictions", "truth"):
@@ -143,21 +169,30 @@ def _one_hand(net, out, batch, pack):
     return predictions, {name: targets[field] for name, field in points.items() if field in targets}
 
 
-OFFICIAL = {  # by the type of a network's ``input``
+OFFICIAL = {  # by the `data.kind` of a network's ``input``
     geometry.HandPairInput: _hand_pair,
     geometry.HandInput: _one_hand,
     geometry.ManoInput: mano.official,
+    (geometry.PersonInput, "body"): people.official,
 }
+FACTS = {(geometry.PersonInput, "body"): people.facts}  # likewise: of a network -> of its predictions
+
+
+def made_for(net):
+    """What predictions of a network say of themselves, whatever they are of."""
+    make = FACTS.get(data.kind(net.input))
+    return {} if make is None else make(net)
 
 
 def predict(
-    net, pack, root_depth="est", *, samples=None, indices=None, batch=16, device=None, half=False, workers=0, file=None
+    net, pack, root_depth=None, *, samples=None, indices=None, batch=16, device=None, half=False, workers=0, file=None
 ):
     """Run ``net`` over a pack -> Predictions.
 
     Arguments:
         root_depth: whose wrist depths place the hands, and whose boxes cut the crops: "est", the estimator's (RootNet),
-            as the published figures do, or "gt", the true ones. InputError when a sample has no estimate.
+            as the published figures do, or "gt", the true ones; None: "est", but "gt" for networks that use neither.
+            InputError when a sample has no estimate.
         samples: that many, evenly spaced; indices: these places of the pack; neither: all.
         half: automatic fp16 on a GPU, as the published figures were made; refused on a CPU.
         device: None is the GPU where there is one.
@@ -167,8 +202,9 @@ def predict(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if half and device.type == "cpu":
         raise InputError("half", "16-bit prediction needs a GPU", "leave half=False on a CPU")
+    root_depth = root_depth or ("gt" if isinstance(net.input, data.WITHOUT_DEPTH) else "est")
     chosen = data.subset(len(pack), samples) if indices is None else np.unique(indices)
-    facts = {"root_depth": root_depth, "half": half}
+    facts = made_for(net) | {"root_depth": root_depth, "half": half}
     if file is not None:
         facts |= {"pack": pack.manifest["hash"], "weights": fingerprint(net)}
         if Path(file).exists():
@@ -181,7 +217,7 @@ def predict(
         loader = data.loader(crops, places, batch, data.workers(workers))
         for items in progress(loader, desc="predict", unit="batch", leave=False):
             collector.add(net(items["image"].to(device)), items)
-    made = collector.merged(**facts).with_known_truth()
+    made = dataclasses.replace(collector.merged(), facts=facts).with_known_truth()
     if file is not None:
         made.save(file)
     return made

@@ -1,0 +1,19 @@
+"""Targets that need a body model: made on the batch, on the device where the network is, never while loading."""
+
+import torch
+
+from handlib import geometry
+from handlib.training import data, people
+
+# By the `data.kind` of a network's ``input``: (net, targets as the crop gave them) -> those that the loss takes.
+ON_BATCH = {(geometry.PersonInput, "body"): people.targets}
+
+
+def completed(net, targets):
+    """The targets (B, …) of a batch as ``net.loss`` takes them; without gradients, in full precision."""
+    make = ON_BATCH.get(data.kind(net.input))
+    if make is None:
+        return targets
+    device = next(iter(targets.values())).device.type
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        return make(net, targets)
