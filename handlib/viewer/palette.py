@@ -12,8 +12,10 @@ from handlib.fields import FINGERS, MANO16
 FINGER = dict(zip(FINGERS, ("#EE3377", "#EE7733", "#009988", "#33BBEE", "#3B5BA9"), strict=True))
 WRIST = "#8A8A8A"
 SIDE = {"right": "#DE9E7E", "left": "#86A6CE"}
+PERSON = ("#DE9E7E", "#86A6CE", "#8DB89A", "#C7A0C4", "#CFB56F", "#7FB7BF")  # one after the other, then again
 TRUTH, PREDICTION = "#2BC8B7", "#C9186C"
 BOX = "#FFD54A"
+BODY = {"body": "#0077BB", "lhand": "#33BBEE", "rhand": "#EE7733", "face": "#EE3377"}  # parts of a whole person
 INK, FAINT, PAPER = "#2B2D31", "#9A9DA3", "#F4F3F0"
 ERROR_SCALE = "YlOrRd"  # sequential, known to plotly and to matplotlib under this name: pale is good, dark red is bad
 CYCLE = ("#0077BB", "#EE7733", "#009988", "#EE3377", "#33BBEE", "#8A8A8A")
@@ -24,9 +26,14 @@ def rgb(colour):
     return np.frombuffer(bytes.fromhex(colour.lstrip("#")), np.uint8)
 
 
-def lit(side):
-    """A hand's colour under the lights of ``handlib.render``, which darken: (3,) float, 0..1."""
-    return rgb(mix(SIDE[side], "#FFFFFF", 0.45)) / 255
+def of_label(label, number=0):
+    """The colour of a hand, "right" or "left", or of the person with this number among others."""
+    return SIDE.get(label) or PERSON[number % len(PERSON)]
+
+
+def lit(label, number=0):
+    """`of_label` under the lights of ``handlib.render``, which darken: (3,) float, 0..1."""
+    return rgb(mix(of_label(label, number), "#FFFFFF", 0.45)) / 255
 
 
 def css(values):
