@@ -44,21 +44,24 @@ def joints_of_fits(fit, right, left):
     """Joints (B, 21, 3) m of the fits in the camera's frame, neither mirrored nor turned.
 
     Both hands' joints are made by the right one's regressor, as published; the files' regressors are equal. A fit in a
-    world's frame turns about its wrist, not about the origin: the wrist goes where the camera sees it.
+    world's frame turns about its wrist, not about the origin: the wrist goes where the camera sees it. Of a fit without
+    a translation, whose ``fit_at_wrist`` is 1, the model's wrist stands at ``fit_shift``.
     """
-    joints = _posed(fit, right, right.joint_regressor)
+    joints, unmoved = _posed(fit, right, right.joint_regressor)
     is_left = fit["left"] > 0
     if is_left.any():
         rows = {name: value[is_left] for name, value in fit.items()}
-        joints[is_left] = _posed(rows, left, right.joint_regressor)
-    wrist = joints[:, :1]
-    there = (wrist + fit["transl"][:, None]) @ fit["world"].mT + fit["shift"][:, None]
+        joints[is_left], unmoved[is_left] = _posed(rows, left, right.joint_regressor)
+    wrist, transl = joints[:, :1], torch.where(fit["at_wrist"][:, None] > 0, -unmoved, fit["transl"])
+    there = (wrist + transl[:, None]) @ fit["world"].mT + fit["shift"][:, None]
     return joints - wrist + there
 
 
 def _posed(fit, layer, regressor):
-    verts = layer(pose=fit["pose"], shape=fit["shape"], mean_added=False)["verts"]
-    return mano.joints21(verts, skinning.regressed(regressor, verts), TIPS)
+    """Joints (B, 21, 3) made of the mesh, and the model's own wrist (B, 3), which no pose moves."""
+    out = layer(pose=fit["pose"], shape=fit["shape"], mean_added=False)
+    joints = mano.joints21(out["verts"], skinning.regressed(regressor, out["verts"]), TIPS)
+    return joints, out["joints"][:, 0].clone()
 
 
 def _placed(joints, fit, spec):

@@ -18,7 +18,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import freihand_derived, json_stream
-from handlib.datasets.base import Reader, Skip
+from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require, require_choice, require_known
 
@@ -104,7 +104,7 @@ class FreiHand(Reader):
             "version": "2",
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
-            "fits_of": "MANO",
+            "fits_of": fits_of(self.root),
             "truth": "given" if self.truth else "kept on the server",
         }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import coco, people
-from handlib.datasets.base import Reader, Skip
+from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.json_stream import items
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require
@@ -58,7 +58,7 @@ class FreiHandDerived(Reader):
             "version": "2",
             "units": "metres, radians, pixels",
             "joint_order": "hand21 (wrist, thumb .. little, base to tip)",
-            "fits_of": "MANO",
+            "fits_of": fits_of(root),
             "truth": "given" if split == "training" else "kept on the server",
         }
 
