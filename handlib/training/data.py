@@ -20,6 +20,7 @@ CROPS = {
     geometry.HandInput: (crops.single_hand, crops.draw_single),
     geometry.ManoInput: (crops.mano_hand, crops.draw_mano),
     (geometry.PersonInput, "body"): (crops.person, crops.draw_person),
+    (geometry.PersonInput, "hand"): (crops.person_hand, crops.draw_mano),
 }
 WITHOUT_DEPTH = (geometry.ManoInput, geometry.PersonInput)  # inputs of networks that take no depth of a root
 

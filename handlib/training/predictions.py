@@ -12,7 +12,7 @@ import torch
 
 from handlib import fields, geometry, metrics, protocols
 from handlib.files import InputError, progress, require, write_atomic
-from handlib.training import data, mano, people
+from handlib.training import data, mano, people, person_hands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +174,7 @@ OFFICIAL = {  # by the `data.kind` of a network's ``input``
     geometry.HandInput: _one_hand,
     geometry.ManoInput: mano.official,
     (geometry.PersonInput, "body"): people.official,
+    (geometry.PersonInput, "hand"): person_hands.official,
 }
 FACTS = {(geometry.PersonInput, "body"): people.facts}  # likewise: of a network -> of its predictions
 

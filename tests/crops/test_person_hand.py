@@ -66,7 +66,11 @@ def test_the_reference(check, rows):
 def test_a_left_hand_is_the_right_one_that_it_mirrors(trees, hands):
     for sample in (read("freihand", trees)[0], read("freihand", trees, source="derived")[1]):
         x, y, w, h = sample["bbox"]  # final: what is brought inside a picture loses a pixel on the right
-        sample |= {"bbox_final": True, "bbox_tight": False, "bbox": np.array([x - 20, y, w + 30, w + 30], np.float32)}
+        sample |= {
+            "bbox_final": True,
+            "bbox_tight": False,
+            "bbox": np.array([x - 20, y - 30, w + 90, w + 90], np.float32),
+        }
         other = free_hands.mirrored(sample)
         one, two = crops.person_hand(sample, TURNED), crops.person_hand(other, TURNED)
         np.testing.assert_allclose(one["image"], two["image"], atol=1 / 32)  # OpenCV's steps of 1/32 pixel
@@ -74,7 +78,7 @@ def test_a_left_hand_is_the_right_one_that_it_mirrors(trees, hands):
         right, left = (completed([given], hands, TURNED) for given in (sample, other))
         for name in right:
             np.testing.assert_allclose(right[name], left[name], atol=2e-4, err_msg=name)
-        assert right["mano_joint_trunc"].all() and np.abs(right["mano_joint_cam"]).max() > 0.05
+        assert right["mano_joint_trunc"].mean() > 0.6 and np.abs(right["mano_joint_cam"]).max() > 0.05
 
 
 @pytest.mark.parametrize("options", [{}, {"source": "derived"}])
