@@ -9,6 +9,7 @@ The pack decides the benchmark. To add one: a class that derives from `Measured`
 
 from handlib.evaluation.finding import (
     IKNET,
+    PEOPLE,
     SPLITS,
     TRAINED_BY,
     checkpoint,
@@ -26,6 +27,7 @@ from handlib.evaluation.mano import HO3D, DexYCB, FreiHand
 from handlib.evaluation.measured import Measured, as_printed
 from handlib.evaluation.meshes import mesh_errors, ways_to_a_mesh, with_mesh
 from handlib.evaluation.oakink import SP, OakInk
+from handlib.evaluation.people import Body, WholeBody
 from handlib.evaluation.submitting import submission, to_submit
 
 __all__ = [
@@ -51,7 +53,8 @@ __all__ = [
     "ways_to_a_mesh",
     "with_mesh",
 ]
-_MEASURED = {"interhand": InterHand, "oakink": OakInk, "ho3d": HO3D, "dexycb": DexYCB, "freihand": FreiHand}
+_MEASURED = {"interhand": InterHand, "oakink": OakInk, "ho3d": HO3D, "dexycb": DexYCB, "freihand": FreiHand,
+             "pw3d": Body} | dict.fromkeys(PEOPLE, WholeBody)  # fmt: skip
 
 
 def measured(made, pack):

@@ -5,9 +5,10 @@ from pathlib import Path
 from handlib import networks, packs, runs
 from handlib.files import InputError, require
 from handlib.training.mano import same_body  # noqa: F401 (found here by those who evaluate)
+from handlib.training.people import has_fits
 
 # The first that is packed, and of which the truth is known, is measured.
-SPLITS = ("test", "evaluation", "val", "train", "train_part", "train+val", "training")
+SPLITS = ("test", "evaluation", "val", "validation", "train", "train_part", "train+val", "training")
 TRAINED_BY = {
     "interhand": "05_train_interacting",
     "oakink": "03_train_hands",
@@ -15,6 +16,10 @@ TRAINED_BY = {
     "dexycb": "04_train_handoccnet",
     "freihand": "04_train_handoccnet",
 }
+# Data sets of whole bodies -> the protocol that measures on them; those without one of their own, against their fits.
+PEOPLE = {"agora": "agora_val", "ubody": "ubody"} | dict.fromkeys(
+    ("ehf", "mscoco", "human36m", "mpii", "mpi_inf_3dhp"), "ehf"
+)
 SUBMIT = "handlib eval CHECKPOINT PACK --submission FOLDER"
 _TRAINING = ("train", "train+val", "training", "train_part")
 IKNET = "iknet"  # folder of a run that trained one
@@ -55,7 +60,12 @@ def _packed(folder):
 
 
 def truth_known(pack):
-    """Whether the pack's joints are known; where the benchmark's server keeps the truth, the wrists are at most."""
+    """Whether the pack's joints, or of whole bodies the meshes, are known; where the benchmark's server keeps the
+    truth, the wrists are at most.
+    """
+    arrays = pack.manifest["arrays"]
+    if "smplx_valid" in arrays:
+        return "smplx_verts" in arrays or "smpl_pose" in arrays or has_fits(pack)
     return bool(pack.array("joints_valid")[..., 1:].any())
 
 
@@ -91,6 +101,8 @@ def refuse_hidden(pack):
 def protocol_names(pack):
     """The protocols that measure predictions on a pack, the one whose figures are shown first."""
     dataset = pack.manifest["dataset"]
+    if dataset in PEOPLE:
+        return (PEOPLE[dataset],)
     if dataset == "ho3d":
         return ("ho3d_v3" if pack.manifest["version"] == "v3" else "ho3d_v2",)
     return ("dexycb_handoccnet", "dexycb") if dataset == "dexycb" else (dataset,)

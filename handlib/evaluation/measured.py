@@ -4,7 +4,7 @@ import warnings
 
 import pandas
 
-from handlib import analysis, protocols, tables
+from handlib import analysis, tables
 from handlib.tables import facts as known
 
 
@@ -20,7 +20,7 @@ class Measured:
 
     def __init__(self, made, pack):
         self.made, self.pack, self.index = made, pack, pack.index.iloc[made.index]
-        self.found = protocols.per_sample(self.protocol, made.predictions, made.truth)
+        self.found = made.per_sample(self.protocol)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*no meshes were predicted")  # ``facts["mesh"]`` says so
             self.figures = made.evaluate(self.protocol)

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from handlib import submissions
+from handlib.evaluation import agora
 from handlib.evaluation.finding import hidden_pack, protocol_names, truth_known
 from handlib.files import InputError
 from handlib.submissions.hands import SERVERS
 
-ENDINGS = {"ho3d_v2": "zip", "ho3d_v3": "zip", "freihand": "zip", "dexycb": "txt"}
+FILES = {"ho3d_v2": "ho3d_v2.zip", "ho3d_v3": "ho3d_v3.zip", "freihand": "freihand.zip", "dexycb": "dexycb.txt",
+         "agora_val": "predictions.zip"}  # fmt: skip  # by the last protocol of a pack
 
 
 def to_submit(folder, pack, **options):
@@ -19,7 +21,7 @@ def to_submit(folder, pack, **options):
 
     folder, options: of packs, as for `handlib.packs.find`.
     """
-    if protocol_names(pack)[-1] not in ENDINGS:
+    if protocol_names(pack)[-1] not in FILES:
         return None
     hidden = hidden_pack(folder, pack.manifest["dataset"], **options)
     return hidden or (pack if pack.manifest["split"] in ("evaluation", "test") else None)
@@ -28,18 +30,21 @@ def to_submit(folder, pack, **options):
 def submission(made, pack, folder):
     """Write what the pack's server wants, and check it -> (path, list of `submissions.Problem`, in words what it is).
 
-    made: predictions of the whole pack. The file is ``<folder>/<server>.<ending>``. Frames that packing skipped are
-    filled with zeros, as in the servers' own template, and the words say how many. Raises InputError for a data set
-    without such a server, and for predictions of a part of the pack.
+    made: predictions of the whole pack. The file is ``<folder>/<server>.<ending>``, of AGORA predictions.zip. Frames
+    that packing skipped are filled with zeros, as in the servers' own template, and the words say how many; persons
+    that AGORA's skipped are left out. Raises InputError for a data set without such a server, and for predictions of a
+    part of the pack.
     """
     server = protocol_names(pack)[-1]
-    if server not in ENDINGS:
+    if server not in FILES:
         raise InputError(pack.folder, f"is of '{server}', which is not submitted from here", "see handlib submit")
     if len(made) != len(pack):
         problem = f"are of {len(made)} of the {len(pack)} frames of the pack"
         raise InputError("predictions", problem, "predict on all of them (samples=0)")
+    path, options = Path(folder) / FILES[server], {}
+    if server == "agora_val":
+        return path, *agora.submission(made, pack, path)
     arrays, count, words = _rows(server, made, pack)
-    path, options = Path(folder) / f"{server}.{ENDINGS[server]}", {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*the server of .* wants")  # the words say so
         submissions.write(server, arrays, path)

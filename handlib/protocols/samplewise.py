@@ -55,13 +55,13 @@ def sums(errors, **options):
         if name.startswith("mirrored_"):
             made[name] = error
         elif name.endswith("_m"):
-            mean = _mean_within(error)
+            mean = mean_within(error)
             counts = ~np.isnan(mean)
             made |= {name: np.where(counts, mean, 0.0), f"{name[:-2]}_samples": counts.astype(np.float64)}
     return made
 
 
-def _mean_within(error):
+def mean_within(error):
     """(N, ...) -> (N,): the mean over joints, then over hands, of what is not NaN."""
     while error.ndim > 1:
         error = ratio(np.nansum(error, -1), (~np.isnan(error)).sum(-1))

@@ -35,7 +35,8 @@ def result(
 
 def _words(made):
     """The options that change a figure, as they stand behind the protocol's name."""
-    silent = {"model", "bodies"}  # the protocol's name says the first; the second is a folder of official files
+    # The protocol's name says the first; the second is a folder of official files; the third, how the truth was given
+    silent = {"model", "bodies", "truth_frame"}
     return "".join(f", {name}={value}" for name, value in made["options"].items() if name not in silent)
 
 
