@@ -16,7 +16,7 @@ from handlib.files import InputError, require, require_known, write_atomic, writ
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
-CHOICES = ("dataset", "recipe")  # parameters of notebooks whose runs lie side by side
+CHOICES = ("dataset", "recipe", "subject")  # parameters of notebooks whose runs lie side by side
 
 
 def project_root():

@@ -1,11 +1,13 @@
-"""Hands of a clip followed from frame to frame, made steady, and how unsteady they were. Off unless asked for.
+"""Hands and persons of a clip followed from frame to frame, made steady, and how unsteady they were. Off unless asked
+for.
 
-Two filters, on the wrist's place, on every joint's rotation (as rotations, never on their numbers) and on the shape.
+Two filters, on the place of wrist or pelvis, on every joint's rotation (as rotations, never on their numbers), on the
+shape and on a face's expression.
 "one_euro": Casiez, Roussel and Vogel, "1 € Filter" (CHI 2012), which looks back only, so it suits what comes live, and
 lags. "zero_lag": a polynomial of second degree over a short time around every frame (Savitzky and Golay 1964, Cleveland
 1979), in the tangent space at that frame's rotation; it looks ahead as well and keeps a steady motion where it is.
 
-A clip is a list of `handlib.predict.Prediction`, one per frame in order (a frame may have no hand).
+A clip is a list of `handlib.predict.Prediction`, one per frame in order (a frame may have nobody).
 """
 
 import dataclasses
@@ -16,61 +18,65 @@ import roma
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from handlib.bodies import posing
 from handlib.files import InputError
 from handlib.geometry import project
 
 METHODS = ("none", "one_euro", "zero_lag")
-SIDES = ("right", "left")
-NEAR = 1.0  # boxes of one hand in two frames: centres at most so many box sides apart
+NEAR = 1.0  # boxes of one hand or person in two frames: centres at most so many box sides apart
 # What `OneEuro` is told unless the caller says otherwise: at rest little passes, in quick motion much.
 ONE_EURO = {
     "place": dict(cutoff=1.5, speed_factor=12.0),  # Hz, and Hz per m/s
     "rotations": dict(cutoff=1.5, speed_factor=2.0),  # Hz, and Hz per rad/s
     "shape": dict(cutoff=0.3, speed_factor=0.0),
+    "expression": dict(cutoff=1.5, speed_factor=0.5),  # Hz, and Hz per unit of the coefficients a second
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """One hand through a clip: side 0 right, 1 left; ``frames`` and, in each of them, its number in ``hands``."""
+    """One hand or person through a clip: its label ("right", "left", "person"); ``frames`` and, in each of them, its
+    number in ``numbers``.
+    """
 
-    side: int
+    label: str
     frames: tuple
-    hands: tuple
+    numbers: tuple
 
 
 def tracks(predictions, patience=5):
-    """The hands of a clip, followed: list of `Track`, in order of appearance.
+    """The hands or persons of a clip, followed: list of `Track`, in order of appearance.
 
-    Hands of the same side with the nearest boxes are one; a hand that is away for more than ``patience`` frames, or
+    Those of the same label with the nearest boxes are one; one that is away for more than ``patience`` frames, or
     comes back elsewhere (`NEAR`), begins a new track.
     """
     open_tracks, found = [], []
     for frame, prediction in enumerate(predictions):
         open_tracks = [track for track in open_tracks if frame - track["frames"][-1] <= patience + 1]
+        labels, boxes = prediction.labels, np.asarray(prediction.boxes, float)
         costs = np.array([
-            [_apart(track, prediction, hand) for hand in range(len(prediction.side))] for track in open_tracks
-        ]).reshape(len(open_tracks), len(prediction.side))  # fmt: skip
+            [_apart(track, label, box) for label, box in zip(labels, boxes, strict=True)] for track in open_tracks
+        ]).reshape(len(open_tracks), len(labels))  # fmt: skip
         taken = {}
         for row, column in zip(*linear_sum_assignment(np.minimum(costs, 1e3)), strict=True):
             if costs[row, column] <= NEAR:
                 taken[int(column)] = open_tracks[row]
-        for hand, side in enumerate(prediction.side):
-            if hand not in taken:
-                taken[hand] = {"side": int(side), "frames": [], "hands": []}
-                open_tracks.append(taken[hand])
-                found.append(taken[hand])
-            taken[hand]["frames"].append(frame)
-            taken[hand]["hands"].append(hand)
-            taken[hand]["box"] = np.asarray(prediction.boxes[hand], float)
-    return [Track(one["side"], tuple(one["frames"]), tuple(one["hands"])) for one in found]
+        for number, label in enumerate(labels):
+            if number not in taken:
+                taken[number] = {"label": label, "frames": [], "numbers": []}
+                open_tracks.append(taken[number])
+                found.append(taken[number])
+            taken[number]["frames"].append(frame)
+            taken[number]["numbers"].append(number)
+            taken[number]["box"] = boxes[number]
+    return [Track(one["label"], tuple(one["frames"]), tuple(one["numbers"])) for one in found]
 
 
-def _apart(track, prediction, hand):
-    """How far a hand is from where a track was last, in box sides; infinite for the other side."""
-    if track["side"] != int(prediction.side[hand]):
+def _apart(track, label, box):
+    """How far a box is from where a track was last, in box sides; infinite for another label."""
+    if track["label"] != label:
         return np.inf
-    boxes = np.stack([track["box"], np.asarray(prediction.boxes[hand], float)])
+    boxes = np.stack([track["box"], box])
     centres, sides = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(1)
     return np.linalg.norm(centres[1] - centres[0]) / sides.mean() + abs(np.log(sides[1] / sides[0])) / 2
 
@@ -163,28 +169,28 @@ def smooth(predictions, fps, layers, method="none", constant_shape=True, found=N
     """A clip made steady: new predictions, with meshes rebuilt from the smoothed parameters.
 
     Arguments:
-        predictions, fps: the clip. layers: {"right": layer, "left": layer} that made it (Predictor.layers).
-        method: "none", "one_euro" or "zero_lag"; settings: theirs, for place, rotations and shape alike (`OneEuro`:
-            cutoff, speed_factor, speed_cutoff, by default those of `ONE_EURO`; `zero_lag`: width in seconds).
-        constant_shape: a track has one shape, the median; each hand is then placed anew by its 2D joints, since another
-            size of hand means another distance.
+        predictions, fps: the clip. layers: {label: layer} that made it (Predictor.layers).
+        method: "none", "one_euro" or "zero_lag"; settings: theirs, for place, rotations, shape and expression alike
+            (`OneEuro`: cutoff, speed_factor, speed_cutoff, by default those of `ONE_EURO`; `zero_lag`: width in
+            seconds).
+        constant_shape: a track has one shape, the median; each hand or person is then placed anew by its 2D joints,
+            since another size means another distance.
         found: tracks, as of `tracks` (None: found here).
 
-    ``joints_img`` stays what the network saw; ``reprojection_px`` says how far the steady hand is from it.
+    ``joints_img`` stays what the network saw; ``reprojection_px`` says how far the steady hand or person is from it.
     """
     if method not in METHODS:
         raise InputError("smoothing", f"there is no method {method!r}", f"one of: {', '.join(METHODS)}", "method")
     if not fps > 0:
         raise InputError("smoothing", f"{fps} frames per second", "give a number above 0", field="fps")
     filtered = _filter(method, fps, settings)
-    changed = [_writable(prediction) for prediction in predictions]
+    changed = [{name: np.array(getattr(one, name)) for name in one.MOVED} for one in predictions]
     for track in tracks(predictions) if found is None else found:
-        layer = layers[SIDES[track.side]]
-        places = list(zip(track.frames, track.hands, strict=True))
-        made = _steady(_gathered(predictions, places), layer, np.array(track.frames), filtered, constant_shape)
-        for row, (frame, hand) in enumerate(places):
-            for name, values in made.items():
-                changed[frame][name][hand] = values[row]
+        places = list(zip(track.frames, track.numbers, strict=True))
+        steady = _Steady(predictions, places, layers[track.label])
+        for name, values in steady(np.array(track.frames), filtered, constant_shape).items():
+            for row, (frame, number) in enumerate(places):
+                changed[frame][name][number] = values[row]
     return [dataclasses.replace(prediction, **arrays) for prediction, arrays in zip(predictions, changed, strict=True)]
 
 
@@ -197,91 +203,80 @@ def _filter(method, fps, settings):
     return lambda values, times, kind: one_euro(values, times, fps, kind == "rotations", **(ONE_EURO[kind] | settings))
 
 
-_CHANGED = ("joints_cam", "verts_cam", "pose_from_mean", "shape", "transl", "reprojection_px")
+class _Steady:
+    """A track, its arrays (T, …), and what smoothing makes of them."""
 
+    def __init__(self, predictions, places, layer):
+        self.layer, self.first = layer, predictions[places[0][0]]
+        names = ("joints_cam", "joints_img", "pose_from_mean", "shape", "expression")
+        for name in names:
+            rows = [getattr(predictions[frame], name)[row] for frame, row in places if hasattr(self.first, name)]
+            setattr(self, name, np.stack([np.asarray(row, float) for row in rows]) if rows else None)
+        self.K = np.stack([np.asarray(predictions[frame].K, float) for frame, _ in places])
 
-def _writable(prediction):
-    return {name: np.array(getattr(prediction, name)) for name in _CHANGED}
+    def __call__(self, times, filtered, constant_shape):
+        """The changed arrays, by their names in `handlib.predict.Prediction`."""
+        rotations = posing.rotations(self.layer, self.pose_from_mean)
+        roots, shape, expression = self.joints_cam[:, 0], self.shape, self.expression
+        if constant_shape:
+            shape = np.tile(np.median(shape, 0), (len(shape), 1))
+            roots = self._placed(rotations, shape)
+        else:
+            shape = filtered(torch.from_numpy(shape), times, "shape").numpy()
+        if expression is not None and expression.shape[1]:
+            expression = filtered(torch.from_numpy(expression), times, "expression").numpy()
+        rotations = filtered(rotations, times, "rotations")
+        roots = filtered(torch.from_numpy(np.ascontiguousarray(roots)), times, "place").numpy()
+        return self._rebuilt(rotations, shape, expression, roots)
 
+    def _posed(self, rotations, shape, expression):
+        given = {"expression": expression} if expression is not None and expression.shape[1] else {}
+        return posing.posed(self.layer, rotations, shape, **given)
 
-def _gathered(predictions, places):
-    """The arrays of a track, (T, …), and K of every frame."""
-    names = ("joints_cam", "verts_cam", "joints_img", "pose_from_mean", "shape", "transl")
-    arrays = {
-        name: np.stack([np.asarray(getattr(predictions[frame], name)[hand], float) for frame, hand in places])
-        for name in names
-    }
-    return arrays | {"K": np.stack([np.asarray(predictions[frame].K, float) for frame, _ in places])}
+    def _placed(self, rotations, shape):
+        """Roots (T, 3) of hands or persons with another shape, by their 2D joints."""
+        from handlib.fitting.translation import translation
 
+        joints = self._posed(rotations, shape, self.expression)["joints"]
+        rows, pixels = self.first.placing(self.joints_cam, self.joints_img, self.K)
+        return joints[:, 0] + translation(joints[:, rows], pixels, self.K)[0].numpy()
 
-@torch.no_grad()
-def _steady(arrays, layer, times, filtered, constant_shape):
-    """The arrays of a track after smoothing."""
-    rotations = layer.rotations(arrays["pose_from_mean"], False, "rotvec").cpu().double()
-    wrists = arrays["joints_cam"][:, 0]
-    shape = arrays["shape"]
-    if constant_shape:
-        shape = np.tile(np.median(shape, 0), (len(shape), 1))
-        wrists = _placed(arrays, layer, rotations, shape)
-    else:
-        shape = filtered(torch.from_numpy(shape), times, "shape").numpy()
-    rotations = filtered(rotations, times, "rotations")
-    wrists = filtered(torch.from_numpy(np.ascontiguousarray(wrists)), times, "place").numpy()
-    return _rebuilt(arrays, layer, rotations, shape, wrists)
-
-
-def _relative(layer, rotations, shape):
-    """Vertices and joints, float64, where the layer puts them."""
-    from handlib import bodies
-
-    out = layer(pose=rotations.numpy(), shape=shape, pose_kind="matrix", mean_added=True)
-    return [one.cpu().double().numpy() for one in (out["verts"], bodies.joints21(out["verts"], out["joints"]))]
-
-
-def _placed(arrays, layer, rotations, shape):
-    """Wrists (T, 3) of the hands with another shape, by their 2D joints."""
-    from handlib.fitting.translation import translation
-
-    _, joints = _relative(layer, rotations, shape)
-    return joints[:, 0] + translation(joints, arrays["joints_img"], arrays["K"])[0].numpy()
-
-
-def _rebuilt(arrays, layer, rotations, shape, wrists):
-    verts, joints = _relative(layer, rotations, shape)
-    transl = wrists - joints[:, 0]
-    pose = roma.rotmat_to_rotvec(rotations).flatten(1).numpy()
-    pose[:, 3:] -= layer.hands_mean.cpu().numpy()
-    joints = joints + transl[:, None]
-    off = np.linalg.norm(project(joints, arrays["K"]) - arrays["joints_img"], axis=-1).mean(-1)
-    made = dict(joints_cam=joints, verts_cam=verts + transl[:, None], pose_from_mean=pose, shape=shape, transl=transl)
-    return made | {"reprojection_px": off}
+    def _rebuilt(self, rotations, shape, expression, roots):
+        made = self._posed(rotations, shape, expression)
+        transl = roots - made["joints"][:, 0]
+        moved = {name: made[name] + transl[:, None] for name in ("joints", "verts", "skeleton")}
+        seen = project(moved["joints"][:, self.first.seen_rows], self.K)
+        out = {f"{name}_cam": points for name, points in moved.items()} | {"shape": shape, "transl": transl}
+        out |= {"pose_from_mean": posing.pose_of(self.layer, rotations), "expression": expression}
+        out |= {"reprojection_px": np.linalg.norm(seen - self.joints_img, axis=-1).mean(-1)}
+        return {name: out[name] for name in self.first.MOVED}
 
 
 # -------------------------------------------------------------------------------------------------------------- jitter
 
 
 def jitter(predictions, fps, found=None):
-    """How unsteady a clip is: mean acceleration of the 21 joints, a row per track and one of all.
+    """How unsteady a clip is: mean acceleration of the joints, a row per track and one of all.
 
-    Columns: hand, frames, ``jitter_mm_per_frame2``, ``jitter_m_per_s2``, in the camera's frame, and the same relative
-    to the wrist (``…_wrist``). An acceleration needs three frames in a row; NaN where there are none. found: tracks
-    (None: found here).
+    Columns: track, frames, ``jitter_mm_per_frame2``, ``jitter_m_per_s2``, in the camera's frame, and the same relative
+    to the root (``…_wrist``, of persons ``…_pelvis``). An acceleration needs three frames in a row; NaN where there are
+    none. found: tracks (None: found here).
     """
-    rows = []
+    rows, root = [], predictions[0].subject.root if predictions else "wrist"
     for number, track in enumerate(tracks(predictions) if found is None else found):
-        places = zip(track.frames, track.hands, strict=True)
-        joints = np.stack([np.asarray(predictions[frame].joints_cam[hand], float) for frame, hand in places])
+        places = zip(track.frames, track.numbers, strict=True)
+        joints = np.stack([np.asarray(predictions[frame].joints_cam[row], float) for frame, row in places])
         whole = np.diff(track.frames, 2, axis=0) == 0
         whole &= np.diff(track.frames)[1:] == 1
         about = [np.diff(points, 2, axis=0)[whole] for points in (joints, joints - joints[:, :1])]
         sums = [np.linalg.norm(one, axis=-1).mean(-1).sum() if whole.any() else 0.0 for one in about]
-        rows.append([f"{number} {SIDES[track.side]}", len(joints), whole.sum(), *sums])
+        rows.append([f"{number} {track.label}", len(joints), whole.sum(), *sums])
     rows.append(["all", *np.sum([row[1:] for row in rows], 0)] if rows else ["all", 0, 0, 0.0, 0.0])
-    table = pd.DataFrame(rows, columns=["hand", "frames", "count", "camera", "wrist"])
-    for name, end in (("camera", ""), ("wrist", "_wrist")):
+    table = pd.DataFrame(rows, columns=["track", "frames", "count", "camera", "root"])
+    for name, end in (("camera", ""), ("root", f"_{root}")):
         mean = table[name] / table["count"].where(table["count"] > 0)
         table[f"jitter_mm_per_frame2{end}"], table[f"jitter_m_per_s2{end}"] = 1000 * mean, fps**2 * mean
-    return table.drop(columns=["count", "camera", "wrist"]).astype({"frames": int})
+    return table.drop(columns=["count", "camera", "root"]).astype({"frames": int})
 
 
 def compare(clips, fps):

@@ -5,7 +5,7 @@ import torch
 
 from handlib import bodies
 from handlib.geometry import intrinsics, project
-from handlib.predict.prediction import Prediction
+from handlib.predict import HandPrediction
 
 SIZE = (160, 120)
 K = intrinsics((200.0, 200.0), (79.5, 59.5))
@@ -32,7 +32,7 @@ def prediction(layers, sides=(0, 1), pose=None, shape=None, place=None, name="pi
         verts[hand], joints[hand] = (points + transl[hand] for points in both)
     pixels = project(joints, np.broadcast_to(K, (count, 3, 3)))
     low, high = pixels.min(1), pixels.max(1)
-    return Prediction(
+    return HandPrediction(
         name=name, size=SIZE, K=K, K_source="given", side=np.array(sides, np.int8).reshape(count),
         boxes=np.concatenate([low, high - low], 1), joints_cam=joints, verts_cam=verts, joints_img=pixels,
         pose_from_mean=pose, shape=shape, transl=transl, reprojection_px=np.zeros(count), score=np.full(count, np.nan),

@@ -88,10 +88,10 @@ def test_one_euro_on_numbers_is_the_papers():
 
 def test_hands_are_followed_by_side_and_place(layers):
     both = own_pictures.prediction(layers)
-    turned_round = both.hands([1, 0])
+    turned_round = both.only([1, 0])
     nobody = own_pictures.prediction(layers, ())
-    found = smoothing.tracks([both, turned_round, nobody, both.hands([0])])
-    assert found == [smoothing.Track(0, (0, 1, 3), (0, 1, 0)), smoothing.Track(1, (0, 1), (1, 0))]
+    found = smoothing.tracks([both, turned_round, nobody, both.only([0])])
+    assert found == [smoothing.Track("right", (0, 1, 3), (0, 1, 0)), smoothing.Track("left", (0, 1), (1, 0))]
     away = dataclasses.replace(both, boxes=both.boxes + [300, 0, 0, 0])
     assert len(smoothing.tracks([both, away])) == 4, "elsewhere: other hands"
     assert len(smoothing.tracks([both, *[nobody] * 6, both])) == 4, "away for long: new tracks"
@@ -102,7 +102,7 @@ def test_hands_are_followed_by_side_and_place(layers):
 def test_two_hands_of_one_side_keep_apart(layers):
     first, second = np.array([[-0.1, 0, 0.5], [0.1, 0, 0.5]]), np.array([[0.11, 0, 0.5], [-0.09, 0, 0.5]])
     frames = [own_pictures.prediction(layers, (0, 0), np.zeros((2, 48)), np.zeros((2, 10)), p) for p in (first, second)]
-    assert {(track.hands) for track in smoothing.tracks(frames)} == {(0, 1), (1, 0)}
+    assert {track.numbers for track in smoothing.tracks(frames)} == {(0, 1), (1, 0)}
 
 
 def test_off_is_off(noisy, layers):
@@ -139,7 +139,7 @@ def test_another_shape_is_placed_by_the_picture(noisy, layers):
 def test_jitter_falls_and_is_in_its_units(noisy, layers):
     clips = {"as predicted": noisy}
     clips |= {name: smoothing.smooth(noisy, 30, layers, name) for name in ("one_euro", "zero_lag")}
-    table = smoothing.compare(clips, 30).set_index(["clip", "hand"])
+    table = smoothing.compare(clips, 30).set_index(["clip", "track"])
     seen = table["jitter_mm_per_frame2"].unstack()["all"]
     assert seen["zero_lag"] < 0.2 * seen["as predicted"] and seen["one_euro"] < 0.5 * seen["as predicted"]
     assert np.allclose(table["jitter_m_per_s2"], table["jitter_mm_per_frame2"] * 0.9)

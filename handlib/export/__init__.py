@@ -1,7 +1,8 @@
 """What comes out: predictions as meshes, rigs, parameters, pictures and videos.
 
 ``obj`` plain meshes; ``glb`` skinned ones with a skeleton, ``glb_clip`` the same moving; ``parameters`` everything as
-.json or .npz, ``read_parameters`` back; ``overlay`` hands drawn over their picture, ``OverlayVideo`` a video of such.
+.json or .npz, ``read_parameters`` back; ``overlay`` hands or persons drawn over their picture, ``OverlayVideo`` a video
+of such.
 Files appear whole or not at all.
 """
 

@@ -1,4 +1,4 @@
-"""Hands drawn over their pictures, and videos of such pictures."""
+"""Hands and persons drawn over their pictures, and videos of such pictures."""
 
 import contextlib
 from pathlib import Path
@@ -10,27 +10,25 @@ from handlib import render
 from handlib.files import InputError, write_atomic
 from handlib.viewer import palette
 
-SIDES = ("right", "left")
 # What the opencv-python wheels can write everywhere. H.264 they cannot; browsers play the .webm. (FFmpeg remarks on
 # stderr that VP80 is no tag of WebM, which has none, and writes it all the same.)
 CODECS = {".mp4": "mp4v", ".webm": "VP80", ".avi": "MJPG"}
 
 
-def meshes(prediction, hands=None):
-    """The hands as `handlib.render` takes them, wrists closed, each in its side's colour; hands: which (None: all)."""
-    chosen = range(len(prediction.side)) if hands is None else hands
-    drawn = []
-    for hand in chosen:
-        side = prediction.side[hand]
-        closed = render.seal(prediction.verts_cam[hand], prediction.faces(side))
-        drawn.append(render.Mesh(*closed, colours=palette.lit(SIDES[int(side)])))
+def meshes(prediction, which=None):
+    """Hands or persons as `handlib.render` takes them, in their colours, wrists closed; which: numbers (None: all)."""
+    labels, drawn = prediction.labels, []
+    for number in range(len(prediction)) if which is None else which:
+        mesh = prediction.verts_cam[number], prediction.faces_of(number)
+        mesh = render.seal(*mesh) if prediction.subject.sided else mesh
+        drawn.append(render.Mesh(*mesh, colours=palette.lit(labels[number], number)))
     return drawn
 
 
-def overlay(image, prediction, opacity=0.9, hands=None):
-    """The picture with its hands drawn over it: uint8 (h, w, 3) RGB, a new one.
+def overlay(image, prediction, opacity=0.9, which=None):
+    """The picture with its hands or persons drawn over it: uint8 (h, w, 3) RGB, a new one.
 
-    image: uint8 (h, w, 3) RGB, the picture that was predicted on, upright; opacity 0..1; hands: which (None: all).
+    image: uint8 (h, w, 3) RGB, the picture that was predicted on, upright; opacity 0..1; which: numbers (None: all).
     Raises InputError when the picture has another size or an opacity makes no sense.
     """
     image = np.asarray(image)
@@ -40,7 +38,7 @@ def overlay(image, prediction, opacity=0.9, hands=None):
         raise InputError(prediction.name, problem, "give that picture as uint8 RGB, turned as EXIF says", "image")
     if not 0 <= opacity <= 1:
         raise InputError(prediction.name, f"opacity {opacity}", "give a number from 0 to 1", field="opacity")
-    drawn = meshes(prediction, hands)
+    drawn = meshes(prediction, which)
     return render.overlay(image, drawn, prediction.K, alpha=opacity) if drawn else image.copy()
 
 

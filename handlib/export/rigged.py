@@ -1,7 +1,8 @@
-"""Hands as GLB: skinned meshes with the 16 joints of MANO as a skeleton, for Blender, three.js, Unity, Windows…
+"""Hands and persons as GLB: skinned meshes with the 16 joints of MANO, or the 55 of SMPL-X, as a skeleton, for Blender,
+three.js, Unity, Windows…
 
-A picture gives one pose; a clip of pictures an animation with rotations per frame. Beside the hands there is a camera
-that sees them as the picture shows them, exactly where the principal point is the picture's middle (glTF knows no
+A picture gives one pose; a clip of pictures an animation with rotations per frame. Beside them there is a camera that
+sees them as the picture shows them, exactly where the principal point is the picture's middle (glTF knows no
 other).
 """
 
@@ -11,76 +12,72 @@ import numpy as np
 
 from handlib.export import gltf, rigs
 from handlib.export.axes import signs
-from handlib.fields import MANO16
 from handlib.files import InputError
 from handlib.render import vertex_normals
 from handlib.viewer import palette
 
-SIDES = ("right", "left")
 _HALF_TURN = [1.0, 0.0, 0.0, 0.0]  # about x: from y down to y up
 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a GLB is worth: ``path``, the number of ``hands`` and ``frames``, and distances of vertices (worst of all):
-    deviation_m from the mesh of the rig to the one predicted; weights_deviation_m what keeping four weights per vertex
-    would cost if the rest mesh did not make up for it."""
+    """What a GLB is worth: ``path``, the number of ``meshes`` (hands or persons) and ``frames``, and distances of
+    vertices (worst of all): deviation_m from the mesh of the rig to the one predicted; weights_deviation_m what keeping
+    four weights per vertex would cost if the rest mesh did not make up for it.
+    """
 
     path: object
-    hands: int
+    meshes: int
     frames: int
     deviation_m: float
     weights_deviation_m: float
 
 
 def glb(prediction, path, layers, axes="y_up"):
-    """Write the hands of one picture; returns `Written`.
+    """Write the hands or persons of one picture; returns `Written`.
 
-    prediction: `handlib.predict.Prediction`; layers: {"right": layer, "left": layer} that made it (Predictor.layers);
-    axes: "y_up", as glTF means it, or "house". Metres. Raises InputError without hands, and for other layers.
+    prediction: `handlib.predict.Prediction`; layers: {label: layer} that made it (Predictor.layers); axes: "y_up", as
+    glTF means it, or "house". Metres. Raises InputError where there is none, and for other layers.
     """
-    tracks = [(int(side), [(0, hand)]) for hand, side in enumerate(prediction.side)]
+    tracks = [(label, [(0, number)]) for number, label in enumerate(prediction.labels)]
     return _write([prediction], tracks, path, layers, axes, None)
 
 
 def glb_clip(predictions, path, layers, fps, tracks=None, axes="y_up"):
-    """Write the hands of a clip as one animation; returns `Written`.
+    """Write the hands or persons of a clip as one animation; returns `Written`.
 
-    predictions: one per frame, in order; tracks: as `handlib.smoothing.tracks` gives them (None: found here); a hand
-    that a frame lacks has size 0 there. With `handlib.smoothing.smooth` before it, one shape holds for the whole track,
-    and deviation_m is what the missing corrections by pose cost.
+    predictions: one per frame, in order; tracks: as `handlib.smoothing.tracks` gives them (None: found here); one that
+    a frame lacks has size 0 there. With `handlib.smoothing.smooth` before it, one shape holds for the whole track, and
+    deviation_m is what the missing corrections by pose, and of a face by expression, cost.
     """
     from handlib import smoothing
 
     if not fps > 0:
         raise InputError(path, f"{fps} frames per second", "give a number above 0", field="fps")
     tracks = smoothing.tracks(predictions) if tracks is None else tracks
-    followed = [(track.side, list(zip(track.frames, track.hands, strict=True))) for track in tracks]
+    followed = [(track.label, list(zip(track.frames, track.numbers, strict=True))) for track in tracks]
     return _write(list(predictions), followed, path, layers, axes, fps)
 
 
 def _write(predictions, tracks, path, layers, axes, fps):
-    turned = signs(axes, path)[1] < 0
+    turned, subject = signs(axes, path)[1] < 0, predictions[0].subject
     if not tracks:
-        raise InputError(path, "there is no hand to write", "give boxes that hold hands", field="hands")
+        problem, mend = f"there is no {subject.noun} to write", f"give boxes that hold {subject.plural}"
+        raise InputError(path, problem, mend, field=subject.plural)
     document = gltf.Document()
-    animation = {"name": "hands", "channels": [], "samplers": []}
+    animation = {"name": subject.plural, "channels": [], "samplers": []}
     made, scene = [], []
-    for number, (side, places) in enumerate(tracks):
-        seen = [predictions[frame] for frame, _ in places]
-        arrays = [
-            np.stack([getattr(one, name)[hand] for one, (_, hand) in zip(seen, places, strict=True)]).astype(float)
-            for name in ("pose_from_mean", "shape", "transl", "verts_cam")
-        ]
-        made.append(rigs.rig(layers[SIDES[side]], *arrays))
-        name = f"{SIDES[side]} hand" + ("" if len(tracks) == 1 else f" {number}")
-        nodes, joints = _hand(document, made[-1], SIDES[side], name, turned)
+    for number, (label, places) in enumerate(tracks):
+        made.append(_rig(predictions, places, layers[label], label))
+        name = f"{label} {subject.noun}" if subject.sided else label
+        name += "" if len(tracks) == 1 else f" {number}"
+        nodes, joints = _skinned(document, made[-1], palette.of_label(label, number), name, turned)
         scene += nodes
         if fps:
-            _animate(document, animation, made[-1], joints, nodes[0], [frame / fps for frame, _ in places])
+            _animate(document, animation, made[-1], joints, [frame / fps for frame, _ in places])
             _hide(document, animation, nodes[0], [frame for frame, _ in places], len(predictions), fps)
     scene.append(_camera(document, predictions[0], turned))
-    document.add("scenes", name=str(predictions[0].name) or "hands", nodes=scene)
+    document.add("scenes", name=str(predictions[0].name) or subject.plural, nodes=scene)
     document.content["scene"] = 0
     if fps:
         document.content["animations"] = [animation]
@@ -89,34 +86,44 @@ def _write(predictions, tracks, path, layers, axes, fps):
     return Written(path, len(tracks), len(predictions), *worst)
 
 
-def _hand(document, rig, side, name, turned):
-    """Skeleton and skinned mesh of a hand: the numbers of their nodes in the scene, and those of the joints."""
+def _rig(predictions, places, layer, label):
+    """The rig of a track, [(frame, number), …]."""
+    seen = [(predictions[frame], number) for frame, number in places]
+    pose, transl, verts, *blends = (
+        np.stack([np.asarray(getattr(one, name)[number], float) for one, number in seen])
+        for name in ("pose_from_mean", "transl", "verts_cam", "shape", "expression") if hasattr(seen[0][0], name)
+    )  # fmt: skip
+    named = {name: value for name, value in zip(("shape", "expression"), blends, strict=False) if value.shape[1]}
+    return rigs.rig(layer, pose, named, transl, verts, label)
+
+
+def _skinned(document, rig, colour, name, turned):
+    """Skeleton and skinned mesh: the numbers of their nodes in the scene, and those of the joints."""
     first = len(document.content.get("nodes", []))
     joints = [
         document.add("nodes", name=f"{name} {joint}", rotation=turn, translation=offset)
-        for joint, turn, offset in zip(MANO16.joints, rig.turns[0].tolist(), _offsets(rig).tolist(), strict=True)
+        for joint, turn, offset in zip(rig.names, rig.turns[0].tolist(), _offsets(rig).tolist(), strict=True)
     ]
-    for joint, parent in enumerate(MANO16.parents):
+    for joint, parent in enumerate(rig.parents):
         if parent >= 0:
             document.content["nodes"][first + parent].setdefault("children", []).append(joints[joint])
     rotation = {"rotation": _HALF_TURN} if turned else {}
     armature = document.add("nodes", name=f"{name} skeleton", children=[joints[0]], **rotation)
-    inverse = np.tile(np.eye(4, dtype=np.float32), (16, 1, 1))
+    inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     inverse[:, :3, 3] = -rig.joints
     skin = document.add(
         "skins", name=name, joints=joints, skeleton=armature, inverseBindMatrices=document.array(inverse)
     )
-    mesh = document.add("nodes", name=name, mesh=_mesh(document, rig, side, name), skin=skin)
+    mesh = document.add("nodes", name=name, mesh=_mesh(document, rig, colour, name), skin=skin)
     return [armature, mesh], joints
 
 
 def _offsets(rig):
-    """Each joint from its parent at rest; the wrist where the first frame has it. (16, 3)"""
-    parents = np.array(MANO16.parents)
-    return np.where(parents[:, None] < 0, rig.wrists[0], rig.joints - rig.joints[parents])
+    """Each joint from its parent at rest; the root where the first frame has it. (J, 3)"""
+    return np.where(rig.parents[:, None] < 0, rig.roots[0], rig.joints - rig.joints[rig.parents])
 
 
-def _mesh(document, rig, side, name):
+def _mesh(document, rig, colour, name):
     normals = vertex_normals(rig.verts, rig.faces)
     attributes = {
         "POSITION": document.array(rig.verts.astype(np.float32), gltf.VERTICES, bounds=True),
@@ -125,10 +132,8 @@ def _mesh(document, rig, side, name):
         "WEIGHTS_0": document.array(rig.weights, gltf.VERTICES),
     }
     material = document.add(
-        "materials", name=f"{name} skin", doubleSided=True,  # the wrist is open
-        pbrMetallicRoughness=dict(
-            baseColorFactor=gltf.linear(palette.SIDE[side]), metallicFactor=0.0, roughnessFactor=0.65
-        ),
+        "materials", name=f"{name} skin", doubleSided=True,  # a hand's wrist is open
+        pbrMetallicRoughness=dict(baseColorFactor=gltf.linear(colour), metallicFactor=0.0, roughnessFactor=0.65),
     )  # fmt: skip
     indices = document.array(rig.faces.astype(np.uint16).ravel(), gltf.INDICES)
     primitive = {"attributes": attributes, "indices": indices, "material": material}
@@ -146,16 +151,16 @@ def _camera(document, prediction, turned):
     return document.add("nodes", name="camera", camera=camera, **({} if turned else {"rotation": _HALF_TURN}))
 
 
-def _animate(document, animation, rig, joints, armature, seconds):
-    """Channels of a hand: every joint's rotation and the wrist's place."""
+def _animate(document, animation, rig, joints, seconds):
+    """Channels of a rig: every joint's rotation and the root's place."""
     times = document.array(np.array(seconds, np.float32), bounds=True)
     for joint, node in enumerate(joints):
         _channel(document, animation, times, rig.turns[:, joint], node, "rotation")
-    _channel(document, animation, times, rig.wrists, joints[0], "translation")
+    _channel(document, animation, times, rig.roots, joints[0], "translation")
 
 
 def _hide(document, animation, armature, frames, count, fps):
-    """Size 0 where a clip lacks the hand; nothing for one that is always there."""
+    """Size 0 where a clip lacks the hand or person; nothing for one that is always there."""
     there = np.isin(np.arange(count), frames)
     if there.all():
         return

@@ -1,8 +1,9 @@
-"""A hand as a rig: rest mesh, skeleton, skinning weights and the rotations that bring the rest mesh to the hands seen.
+"""A hand or a person as a rig: rest mesh, skeleton, skinning weights, and the rotations that bring the rest mesh to
+what was seen.
 
 File formats for rigs know linear blend skinning and no more: four joints per vertex, and no corrections of the rest
-mesh by pose as MANO has them. So the rest mesh is chosen such that plain skinning gives the hands that were seen: in
-one picture to rounding, in a clip as well as one rest mesh can (least squares over the frames).
+mesh by pose as MANO and SMPL-X have them. So the rest mesh is chosen such that plain skinning gives the meshes that
+were seen: in one picture to rounding, in a clip as well as one rest mesh can (least squares over the frames).
 """
 
 import dataclasses
@@ -11,61 +12,77 @@ import numpy as np
 import roma
 import torch
 
+from handlib.bodies import posing
 from handlib.files import InputError
 
 STRONGEST = 4  # joints per vertex that every reader of glTF takes
 _SAME = 1e-3  # metres: parameters and mesh of one prediction agree within this, or the layer is another one
+_AT_ONCE = 1 << 17  # vertices, of all frames together, whose motions are in memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rig:
-    """One hand over F frames, in metres; joints in MANO's order, skinned in the hand's own rest frame.
+    """One hand or person over F frames, in metres; J joints in its model's order, skinned in its own rest frame.
 
-    verts (V, 3) and joints (16, 3) at rest; faces (F, 3); places (V, 4) uint8 and weights (V, 4) float32 of the joints
-    that move a vertex; turns (F, 16, 4) unit quaternions x, y, z, w, each joint relative to its parent; wrists (F, 3)
-    in the camera's frame. deviation_m: how far the rig's mesh is from the one predicted, at worst;
-    weights_deviation_m: how far it would be if the other, weaker weights were left out and nothing done about it.
+    verts (V, 3) and joints (J, 3) at rest; parents (J,), -1 of the root, and names of the joints; faces (F, 3); places
+    (V, 4) uint8 and weights (V, 4) float32 of the joints that move a vertex; turns (F, J, 4) unit quaternions x, y, z,
+    w, each joint relative to its parent; roots (F, 3) in the camera's frame. deviation_m: how far the rig's mesh is
+    from the one predicted, at worst; weights_deviation_m: how far it would be if the other, weaker weights were left
+    out and nothing done about it.
     """
 
     verts: np.ndarray
     joints: np.ndarray
+    parents: np.ndarray
+    names: tuple
     faces: np.ndarray
     places: np.ndarray
     weights: np.ndarray
     turns: np.ndarray
-    wrists: np.ndarray
+    roots: np.ndarray
     deviation_m: float
     weights_deviation_m: float
 
 
-@torch.no_grad()
-def rig(layer, pose, shape, transl, verts):
-    """The rig of one hand. pose (F, 48) from the mean, shape (F, 10), transl (F, 3), verts (F, 778, 3) in the camera's
-    frame, of ``layer``. The skeleton is that of the mean shape.
+def rig(layer, pose, blends, transl, verts, label=""):
+    """The rig of one hand or person. pose (F, 3 J) from the mean; blends: {"shape": (F, 10)}, of a person "expression"
+    too; transl (F, 3); verts (F, V, 3) in the camera's frame, of ``layer``. The skeleton is that of the mean shape.
 
     Raises InputError when layer and parameters do not give those vertices.
     """
-    given = layer(pose=pose, shape=shape, transl=transl, pose_kind="rotvec", mean_added=False)["verts"].cpu().numpy()
-    apart = np.abs(given - verts).max()
+    rotations = posing.rotations(layer, pose)
+    apart = np.abs(posing.posed(layer, rotations, **blends, transl=transl)["verts"] - verts).max()
     if not apart < _SAME:
         problem = f"with the parameters gives a mesh {1000 * apart:.1f} mm away from the one predicted"
-        raise InputError("layers", problem, "give the layers that made the predictions (Predictor.layers)", layer.side)
-    joints = _rest(layer, np.mean(shape, 0))
-    wrists = np.stack([_rest(layer, one)[0] for one in shape]) + transl
-    rotations = layer.rotations(pose, False, "rotvec").cpu().double()
-    turns, shifts = _moved(layer, rotations, np.mean(shape, 0), wrists, joints)
+        raise InputError("layers", problem, "give the layers that made the predictions (Predictor.layers)", label)
+    mean = {name: value.mean(0, keepdims=True) for name, value in blends.items()}
+    joints, roots = _rest(layer, mean)[0], _rest(layer, blends)[:, 0] + transl
+    turns, shifts = _moved(layer, rotations, mean, roots, joints)
     places, weights = strongest(layer.weights.cpu().numpy())
-    sparse = np.zeros(layer.weights.shape)
-    np.put_along_axis(sparse, places, weights, 1)
-    full, few = (_blend(turns, shifts, each) for each in (layer.weights.cpu().double().numpy(), sparse))
-    resting = rest_mesh(*few, verts)
-    plain = _posed(*few, rest_mesh(*full, verts))
+    resting, deviation, without = _resting(layer.weights.cpu().double().numpy(), places, weights, turns, shifts, verts)
     weak = places.astype(np.uint8) * (weights > 0)  # a weight of nothing names joint 0, as glTF asks
+    skeleton = posing.skeleton(layer)
     return Rig(
-        resting, joints, layer.faces.cpu().numpy(), weak.astype(np.uint8), weights.astype(np.float32),
-        _steady(roma.rotmat_to_unitquat(rotations).numpy()), wrists,
-        _worst(_posed(*few, resting.astype(np.float32)), verts), _worst(plain, verts),
+        resting, joints, np.array(skeleton.parents), skeleton.joints, layer.faces.cpu().numpy(), weak.astype(np.uint8),
+        weights.astype(np.float32), _steady(roma.rotmat_to_unitquat(rotations).numpy()), roots, deviation, without,
     )  # fmt: skip
+
+
+def _resting(full, places, weights, turns, shifts, verts):
+    """The rest mesh (V, 3), how far it is from ``verts`` once posed, and how far one would be that is made with all the
+    weights ``full`` (V, J) and posed with the strongest; vertex by vertex, so in parts.
+    """
+    sparse = np.zeros(full.shape)
+    np.put_along_axis(sparse, places, weights, 1)
+    resting, worst, part = np.zeros(verts.shape[1:]), [0.0, 0.0], max(1, _AT_ONCE // len(verts))
+    for start in range(0, len(full), part):
+        rows = slice(start, start + part)
+        seen = verts[:, rows]
+        every, few = (_blend(turns, shifts, each[rows]) for each in (full, sparse))
+        resting[rows] = rest_mesh(*few, seen)
+        trials = resting[rows].astype(np.float32), rest_mesh(*every, seen)
+        worst = [max(far, _worst(_posed(*few, trial), seen)) for far, trial in zip(worst, trials, strict=True)]
+    return resting, *worst
 
 
 def strongest(weights, count=STRONGEST):
@@ -86,16 +103,20 @@ def rest_mesh(turns, shifts, verts):
     return np.linalg.solve(normal, np.einsum("fvij,fvi->vj", turns, verts - shifts)[..., None])[..., 0]
 
 
-def _rest(layer, shape):
-    """Joints (16, 3) of the unposed hand."""
-    out = layer(pose=np.zeros(48), shape=shape, pose_kind="rotvec", mean_added=True)
-    return out["joints"].cpu().double().numpy()
+def _rest(layer, blends):
+    """Joints (F, J, 3) of unposed hands or persons."""
+    count = len(blends["shape"])
+    return posing.posed(layer, _unposed(layer, count), **blends)["skeleton"]
 
 
-def _moved(layer, rotations, shape, wrists, joints):
-    """Per joint, from the rest frame to the camera's: turns (F, 16, 3, 3) and shifts (F, 16, 3)."""
-    settings = dict(shape=shape, transl=wrists - joints[0], pose_kind="matrix", mean_added=True, transforms=True)
-    world = layer(pose=rotations.numpy(), **settings)["transforms"].cpu().double().numpy()
+def _unposed(layer, count):
+    return torch.eye(3, dtype=torch.float64).expand(count, len(posing.skeleton(layer)), 3, 3)
+
+
+def _moved(layer, rotations, mean, roots, joints):
+    """Per joint, from the rest frame to the camera's: turns (F, J, 3, 3) and shifts (F, J, 3)."""
+    blends = {name: np.repeat(value, len(rotations), 0) for name, value in mean.items()}
+    world = posing.posed(layer, rotations, **blends, transl=roots - joints[0])["transforms"]
     turns, ends = world[..., :3, :3], world[..., :3, 3]
     return turns, ends - np.einsum("fjik,jk->fji", turns, joints)
 

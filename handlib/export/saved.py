@@ -7,34 +7,42 @@ from pathlib import Path
 import numpy as np
 
 from handlib.files import InputError, read_json, require, write_text
+from handlib.predict.prediction import BY_SUBJECT, PART_BOXES, Prediction
 
 FORMAT, VERSION = "handlib prediction", 1
 _UNITS = {
     "size": "px: width, height", "K": "px", "boxes": "px: x, y, width, height", "joints_cam": "m, camera frame",
     "verts_cam": "m, camera frame", "joints_img": "px of the upright picture", "transl": "m, camera frame",
-    "pose_from_mean": "rad: axis-angle, global, then 15 joints from MANO's mean pose", "side": "0 right, 1 left",
-    "shape": "MANO's coefficients", "reprojection_px": "px", "right_faces": "of a left hand: each the other way round",
+    "reprojection_px": "px",
 }  # fmt: skip
-_SHAPES = {
-    "K": (3, 3), "side": ("N",), "boxes": ("N", 4), "joints_cam": ("N", 21, 3), "verts_cam": ("N", "V", 3),
-    "joints_img": ("N", 21, 2), "pose_from_mean": ("N", 48), "shape": ("N", 10), "transl": ("N", 3),
-    "reprojection_px": ("N",), "score": ("N",), "right_faces": ("F", 3),
+_OF_SUBJECT = {
+    "hand": {
+        "pose_from_mean": "rad: axis-angle, global, then 15 joints from MANO's mean pose", "side": "0 right, 1 left",
+        "shape": "MANO's coefficients", "right_faces": "of a left hand: each the other way round",
+    },
+    "person": {
+        "pose_from_mean": "rad: axis-angle of skeleton_cam's joints, hands from the mean pose; taken apart below",
+        "shape": "coefficients", "expression": "coefficients", "skeleton_cam": "m, camera frame",
+        **dict.fromkeys(PART_BOXES, "px: x, y, width, height of what the network cut out"),
+    },
 }  # fmt: skip
-_KINDS = {"side": np.int8, "right_faces": np.int64}
 _MEND = "give a file that export.parameters wrote"
 
 
 def parameters(prediction, path):
     """Write every field of a `handlib.predict.Prediction`; returns the path.
 
-    .json: one object, a field per line, with format, version and units; NaN is null. .npz: `Prediction.save`.
+    .json: one object, a field per line, with format, version, subject and units, of persons also the parts of the pose
+    by their names; NaN is null. .npz: `Prediction.save`.
     """
     path = Path(path)
     if path.suffix == ".npz":
         prediction.save(path)
     elif path.suffix == ".json":
-        content = {"format": FORMAT, "version": VERSION, "units": _UNITS}
+        noun = prediction.subject.noun
+        content = {"format": FORMAT, "version": VERSION, "subject": noun, "units": _UNITS | _OF_SUBJECT[noun]}
         content |= {one.name: _plain(getattr(prediction, one.name)) for one in dataclasses.fields(prediction)}
+        content |= {name: _plain(value) for name, value in getattr(prediction, "parameters", {}).items()}
         lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items())
         write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
     else:
@@ -57,8 +65,6 @@ def read_parameters(path):
 
     Raises InputError naming the field for a file of another kind, another version, and what is missing or misshapen.
     """
-    from handlib.predict.prediction import Prediction
-
     path = require(path, _MEND)
     if path.suffix == ".npz":
         return Prediction.load(path)
@@ -68,25 +74,25 @@ def read_parameters(path):
     if content.get("version") != VERSION:
         problem = f"is version {content.get('version')}, this handlib reads {VERSION}"
         raise InputError(path, problem, "read it with the handlib that wrote it", field="version")
-    missing = [one.name for one in dataclasses.fields(Prediction) if one.name not in content]
+    kind = BY_SUBJECT.get(content.get("subject", "hand"))
+    if kind is None:
+        raise InputError(path, f"is of {content['subject']!r}", f"one of: {', '.join(BY_SUBJECT)}", field="subject")
+    missing = [one.name for one in dataclasses.fields(kind) if one.name not in content]
     if missing:
         raise InputError(path, "is not there", _MEND, field=missing[0])
-    sizes = {"N": len(content["side"])}
-    arrays = {name: _array(content[name], name, shape, sizes, path) for name, shape in _SHAPES.items()}
-    words = {"name": str(content["name"]), "K_source": str(content["K_source"]), "size": tuple(content["size"])}
-    return Prediction(**words, **arrays, skipped=tuple((number, why) for number, why in content["skipped"]))
+    arrays = {name: _array(content[name], name, kind, path) for name in kind.SHAPES}
+    kind.check(arrays, path, _MEND)
+    words = {name: str(content[name]) for name in kind.WORDS} | {"size": tuple(content["size"])}
+    return kind(**words, **arrays, skipped=tuple((number, why) for number, why in content["skipped"]))
 
 
-def _array(value, name, shape, sizes, path):
-    """A field as an array of its shape; letters stand for the first size met."""
+def _array(value, name, kind, path):
+    """A field as an array; one without rows gets the rest of its shape back, which an empty list has lost."""
+    shape = kind.SHAPES[name]
     try:
-        array = np.array(value, _KINDS.get(name, float))
+        array = np.array(value, kind.KINDS.get(name, float))
     except (TypeError, ValueError) as error:
         raise InputError(path, f"is no array of numbers ({error})", _MEND, field=name) from error
-    if array.size == 0 and shape[0] == "N":  # no hands: an empty list has lost the rest of its shape
-        array = array.reshape(0, *(0 if isinstance(size, str) else size for size in shape[1:]))
-    for want, got in zip(shape, array.shape, strict=False):
-        want = sizes.setdefault(want, got) if isinstance(want, str) else want
-        if want != got or array.ndim != len(shape):
-            raise InputError(path, f"has shape {array.shape}, not {shape} of {sizes['N']} hands", _MEND, field=name)
+    if array.size == 0 and shape[0] == "N" and array.shape[:1] == (0,):
+        return array.reshape(0, *(0 if isinstance(size, str) else size for size in shape[1:]))
     return array

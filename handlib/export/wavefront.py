@@ -1,4 +1,4 @@
-"""Hands as Wavefront OBJ: plain meshes with normals, which every tool reads."""
+"""Hands and persons as Wavefront OBJ: plain meshes with normals, which every tool reads."""
 
 from pathlib import Path
 
@@ -8,39 +8,38 @@ from handlib.export.axes import signs
 from handlib.files import InputError, write_text
 from handlib.render import vertex_normals
 
-SIDES = ("right", "left")
-
 
 def obj(prediction, path, axes="house", separate=False):
-    """Write the hands of a picture; returns the paths written.
+    """Write the hands or persons of a picture; returns the paths written.
 
     prediction: `handlib.predict.Prediction`; axes: "house" (x right, y down, z forward: the camera's frame) or "y_up"
-    (as modelling tools have it); separate: a file for each hand, <name>_<number>_<side>.obj, instead of one with an
-    object for each. Metres, 6 decimals. Raises InputError without hands.
+    (as modelling tools have it); separate: a file for each, <name>_<number>_<label>.obj, instead of one with an object
+    for each. Metres, 6 decimals. Raises InputError where there is none.
     """
-    path, turn = Path(path), signs(axes, path)
-    if not len(prediction.side):
-        raise InputError(path, "there is no hand to write", "give boxes that hold hands", field="hands")
-    names = [f"{number}_{SIDES[int(side)]}" for number, side in enumerate(prediction.side)]
-    heads = (
-        f"# handlib {prediction.name}\n# metres, axes: {axes}; camera at the origin; intrinsics {prediction.K_source}\n"
-    )
+    path, turn, subject = Path(path), signs(axes, path), prediction.subject
+    if not len(prediction):
+        problem, mend = f"there is no {subject.noun} to write", f"give boxes that hold {subject.plural}"
+        raise InputError(path, problem, mend, field=subject.plural)
+    head = f"# handlib {prediction.name}\n"
+    head += f"# metres, axes: {axes}; camera at the origin; intrinsics {prediction.K_source}\n"
     parts, start = [], 1
-    for hand, side in enumerate(prediction.side):
-        parts.append(_object(prediction.verts_cam[hand] * turn, prediction.faces(side), names[hand], start))
-        start += 0 if separate else len(prediction.verts_cam[hand])
+    for number, label in enumerate(prediction.labels):
+        name = f"{subject.noun}_{number}" + (f"_{label}" if subject.sided else "")
+        parts.append(_object(prediction.verts_cam[number] * turn, prediction.faces_of(number), name, start))
+        start += 0 if separate else len(prediction.verts_cam[number])
     if not separate:
-        write_text(path, heads + "".join(parts))
+        write_text(path, head + "".join(parts))
         return [path]
-    paths = [path.with_name(f"{path.stem}_{name}{path.suffix or '.obj'}") for name in names]
+    labels = enumerate(prediction.labels)
+    paths = [path.with_name(f"{path.stem}_{number}_{label}{path.suffix or '.obj'}") for number, label in labels]
     for one, part in zip(paths, parts, strict=True):
-        write_text(one, heads + part)
+        write_text(one, head + part)
     return paths
 
 
 def _object(verts, faces, name, start):
     corners = np.asarray(faces) + start
-    lines = [f"o hand_{name}"]
+    lines = [f"o {name}"]
     lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in verts]
     lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in vertex_normals(verts, faces)]
     lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in corners]

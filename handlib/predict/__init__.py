@@ -1,4 +1,4 @@
-"""One's own pictures and videos: boxes in, hands in the camera's frame out.
+"""One's own pictures and videos: boxes in, hands or persons in the camera's frame out, as the network knows them.
 
     predictor = predict.Predictor(networks.load(FILE))
     made = predictor("photo.jpg", boxes, sides)                      # one picture -> Prediction
@@ -11,7 +11,7 @@ on use, so that the command line's help stays quick.
 import importlib
 
 FORMATS = ("npz", "json", "obj", "glb", "overlay")
-WHOLE = "whole"  # boxes: every picture shows one hand and nothing else
+WHOLE = "whole"  # boxes: every picture shows one hand, or one person, and nothing else
 
 _HOMES = {
     "box_files": "BoxFile",
@@ -19,10 +19,12 @@ _HOMES = {
     "cameras": "intrinsics",
     "detectors": "MediaPipeHands",
     "job": "Done run",
-    "prediction": "Prediction",
+    "person_detectors": "HogPersons",
+    "prediction": "HandPrediction PersonPrediction Prediction",
     "predictor": "Item Predictor Unusable",
     "reading": "Picture read",
     "sources": "open_source",
+    "subjects": "HAND PERSON",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 __all__ = ["FORMATS", "WHOLE", *sorted(_HOME)]

@@ -1,7 +1,8 @@
-"""From a box in a picture to what a network says of the hand in it, for each kind of network.
+"""From a box in a picture to what a network says of the hand or the person in it, for each kind of network.
 
 Networks know right hands; left ones are shown to them mirrored. What comes back is of the hand as it is: pixels of the
-picture, mesh and joints of its own side, turned as the camera is, without their place in space.
+picture, mesh and joints of its own side, turned as the camera is; its place in space is found from these two. Persons
+are in `handlib.predict.persons`.
 """
 
 import cv2
@@ -9,9 +10,12 @@ import numpy as np
 import torch
 
 from handlib import bodies, crops, fields, geometry
-from handlib.bodies import mirror
+from handlib.bodies import mano, mirror, skinning
 from handlib.crops import single
 from handlib.files import InputError
+from handlib.fitting.translation import translation
+from handlib.predict import persons
+from handlib.predict.prediction import HandPrediction
 
 NOISE = 0.005  # metres: what a network's joints are worth beside what is plausible for a hand
 NEAR, FAR = 0.05, 100.0  # metres: depths of joints and roots
@@ -19,28 +23,42 @@ _LEAST = 0.005  # metres: joints closer together than this are no hand's
 _BONES = [list(ends) for ends in zip(*fields.HAND21.bones, strict=True)]  # children, parents
 
 
-class Mano:
+class Hands:
+    """What networks of one hand have in common. Each has ``layer``, the right hand's.
+
+    kind: the `Prediction` made; layers: {label: layer}, the left one the right one's mirror image; constants, lengths:
+    of a prediction without hands (`Prediction.none`).
+    """
+
+    kind = HandPrediction
+
+    def finish(self):
+        """To be called when ``layer`` is there."""
+        self.layers = {"right": self.layer, "left": mirror.mirrored(self.layer)}
+        self.constants = {"right_faces": self.layer.faces.cpu().numpy()}
+        self.lengths = {"V": len(self.layer.weights)}
+
+    def placed(self, made, K):
+        """What ``read`` made, put where joints in space and in the picture agree."""
+        transl, error = translation(made["joints"], made["joints_img"], K)
+        made |= {"transl": transl, "reprojection_px": error}
+        for name, points in (("joints_cam", "joints"), ("verts_cam", "verts")):
+            made[name] = made.pop(points) + transl[:, None]
+        return made
+
+
+class Mano(Hands):
     """Networks that answer with MANO's parameters (`geometry.ManoInput`: HandOccNet)."""
 
     def __init__(self, net, bodies_folder, box_scale):
-        if bodies_folder is not None:
-            mend = "leave it out: this network has its hand model with it"
-            raise InputError("Predictor", f"is of no use to {type(net).__name__}", mend, "bodies")
-        self.net, self.box_scale = net, box_scale
-
-    @property
-    def layer(self):
-        """The right hand's layer."""
-        return self.net.layer
+        persons.refuse_bodies(net, bodies_folder)
+        self.net, self.layer, self.box_scale = net, net.layer, box_scale
+        self.finish()
 
     def crop(self, image, box, side, K):
         """float32 (3, h, w), and the map (2, 3) float64 from its pixels to the picture's, as it is."""
         crop, _, inverse = crops.box_crop(image, box, side, self.net.input, self.box_scale)
-        inverse = inverse.astype(np.float64)
-        if side:
-            inverse[0] = -inverse[0]
-            inverse[0, 2] += image.shape[1] - 1
-        return crop, inverse
+        return crop, persons.as_it_is(inverse, side, image.shape[1])
 
     def read(self, out, inverse, left, K):
         """The network's output -> dict of joints, verts, pose_from_mean, shape, joints_img (see the module)."""
@@ -53,7 +71,35 @@ class Mano:
         }  # fmt: skip
 
 
-class Uvd:
+class Pose2Pose(Hands):
+    """Pose2Pose's hand network (`geometry.PersonInput` with part "hand"), which answers with MANO's parameters too.
+
+    Its place in space is found as any hand's, from the joints that it sees in the picture; its own virtual camera,
+    which it sets by the same joints, is not asked.
+    """
+
+    def __init__(self, net, bodies_folder, box_scale):
+        persons.refuse_bodies(net, bodies_folder)
+        self.net, self.layer, self.box_scale = net, net.layer, box_scale
+        self.finish()
+
+    def crop(self, image, box, side, K):
+        """See `Mano.crop`."""
+        return persons.crop(image, box, self.net.input, side, self.box_scale)
+
+    def read(self, out, inverse, left, K):
+        """See `Mano.read`."""
+        verts = out["verts"] - out["transl"][:, None]
+        joints = mano.joints21(verts, skinning.regressed(self.layer.joint_regressor, verts), "pose2pose")
+        signs, pose = _signs(left, verts), torch.cat([out["root_pose"], out["rhand_pose"]], 1)
+        return {
+            "joints": joints * signs, "verts": verts * signs, "shape": out["shape"],
+            "pose_from_mean": torch.where(left[:, None], mirror.mirrored_pose(pose), pose),
+            "joints_img": persons.in_picture(out["joints_img"], self.net.input, inverse),
+        }  # fmt: skip
+
+
+class Uvd(Hands):
     """One-hand networks that answer with pixels and depths relative to a root (`geometry.HandInput`: IntegralPose, RLE,
     I2L-MeshNet).
 
@@ -74,6 +120,7 @@ class Uvd:
         joints = bodies.joints21(rest["verts"], rest["joints"]).double()
         self.squares = (joints[_BONES[0]] - joints[_BONES[1]]).square().sum()
         self.rest = joints - joints[:1]
+        self.finish()
 
     def crop(self, image, box, side, K):
         """See `Mano.crop`."""
@@ -92,7 +139,7 @@ class Uvd:
         spec = self.net.input
         uvd = out.get("joints_from_mesh_uvd", out.get("joints_uvd")).double()
         pixels = geometry.apply_affine(uvd[..., :2] * uvd.new_tensor(spec.size), inverse)
-        joints = self.placed(pixels, (uvd[..., 2] - 0.5) * spec.depth_span, K)
+        joints = self.lifted(pixels, (uvd[..., 2] - 0.5) * spec.depth_span, K)
         none = ((joints - joints[:, :1]).norm(dim=2).amax(1) < _LEAST) | (
             (joints[:, 9] - joints[:, 0]).norm(dim=1) < 1e-4
         )
@@ -107,7 +154,7 @@ class Uvd:
             "pose_from_mean": pose, "joints_img": pixels,
         }  # fmt: skip
 
-    def placed(self, pixels, behind, K):
+    def lifted(self, pixels, behind, K):
         """Joints (N, 21, 3) metres from their pixels and their depths (N, 21) behind the root."""
         rays = torch.cat([(pixels - K[:, None, :2, 2]) / K.diagonal(dim1=1, dim2=2)[:, None, :2], behind[..., None]], 2)
         rays[..., 2] = 1.0
@@ -128,13 +175,16 @@ def _signs(left, like):
 
 
 _KINDS = {geometry.ManoInput: Mano, geometry.HandInput: Uvd}
+_PARTS = {"hand": Pose2Pose, "body": persons.Persons}  # of geometry.PersonInput
 
 
 def reader(net, bodies_folder=None, box_scale=None):
-    """`Mano` or `Uvd`, as the network's input says. InputError for a network that a Predictor cannot use."""
-    kind = _KINDS.get(type(getattr(net, "input", None)))
+    """What reads a network, as its ``input`` says. InputError for a network that a Predictor cannot use."""
+    given = getattr(net, "input", None)
+    kind = _PARTS.get(given.part) if isinstance(given, geometry.PersonInput) else _KINDS.get(type(given))
     if kind is None:
         name = getattr(net, "name", type(net).__name__)
-        mend = "give a one-hand network: handoccnet, integral_pose, rle or i2l_meshnet"
-        raise InputError("Predictor", f"'{name}' does not make one hand's mesh from a box", mend, "net")
+        mend = "give a network of one hand (handoccnet, pose2pose_hand, integral_pose, rle or i2l_meshnet) or of one "
+        mend += "person (hand4whole, osx_l, osx_b or pose2pose_body)"
+        raise InputError("Predictor", f"'{name}' does not make the mesh of a hand or a person from a box", mend, "net")
     return kind(net, bodies_folder, box_scale)

@@ -11,8 +11,12 @@ CSV: a line for each hand, with these names in its first line, ``score`` if ther
     name,x,y,w,h,side,score
     a.jpg,120,80,90,110,right,0.9
 
-Boxes are x, y, width, height in pixels of the picture as shown; keypoints 21 in the order of fields.HAND21, null where
-not seen. A hand with keypoints may lack its side: it is then guessed (`boxes.sides_of`).
+Persons have no ``side``; their keypoints are COCO's 17 or COCO-WholeBody's 133. A JSON file in COCO's own form
+({"images": [{"id", "file_name", ...}], "annotations": [{"image_id", "bbox", ...}]}) serves too: each ``bbox`` that is
+no crowd, and of category 1 where there are categories.
+
+Boxes are x, y, width, height in pixels of the picture as shown; a hand's keypoints 21 in the order of fields.HAND21,
+null where not seen. A hand with keypoints may lack its side: it is then guessed (`boxes.sides_of`).
 """
 
 import csv
@@ -22,20 +26,21 @@ import numpy as np
 
 from handlib.files import InputError, read_json, require
 from handlib.predict import boxes
+from handlib.predict.subjects import HAND
 
-_COLUMNS = ("name", "x", "y", "w", "h", "side")
-_MEND = "see handlib.predict.box_files for the two forms"
+_MEND = "see handlib.predict.box_files for the forms"
+_PERSON = 1  # COCO's category
 
 
 class BoxFile:
-    """``path``, ``hands``: {name: list of {"box" or "keypoints", "side", "score"}}."""
+    """``path``, ``subject``, ``hands``: {name: list of {"box" or "keypoints", "side", "score"}}, of persons too."""
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, subject=HAND):
+        self.path, self.subject = Path(path), subject
         reader = {".json": _read_json, ".csv": _read_csv}.get(self.path.suffix.lower())
         if reader is None:
             raise InputError(path, f"is a '{self.path.suffix}' file", "give boxes as .json or .csv")
-        self.hands = {str(name): hands for name, hands in reader(require(self.path, _MEND)).items()}
+        self.hands = {str(name): found for name, found in reader(require(self.path, _MEND), subject).items()}
 
     def key_of(self, name, number):
         """Under which name a picture stands in the file: its path in the source, its file name, or its number."""
@@ -49,50 +54,78 @@ class BoxFile:
             raise InputError(self.path, f"names {have}…, and no picture of the source ({lack}…)", _MEND)
 
     def of(self, name, number, K=None, layer=None, side=None):
-        """(boxes (N, 4), sides (N,), scores (N,)) of a picture; None where the file does not name it.
+        """(boxes (N, 4), sides (N,), of persons None, scores (N,)) of a picture; None where the file does not name it.
 
         side: of hands that do not say theirs; where it is None, hands with keypoints are guessed by K and layer.
         """
         key = self.key_of(name, number)
         if key is None:
             return None
-        found = [self._hand(hand, f"{key}, hand {place}", K, layer, side) for place, hand in enumerate(self.hands[key])]
-        columns = zip(*found, strict=True) if found else ([], [], [])
-        return tuple(np.array(column) for column in columns)
+        noun = self.subject.noun
+        found = [self._one(one, f"{key}, {noun} {place}", K, layer, side) for place, one in enumerate(self.hands[key])]
+        found, sides, scores = (np.array(column) for column in (zip(*found, strict=True) if found else ([], [], [])))
+        return found, sides if self.subject.sided else None, scores
 
-    def _hand(self, hand, where, K, layer, side):
-        side, score = hand.get("side") or side, hand.get("score")
+    def _one(self, one, where, K, layer, side):
+        side, score = one.get("side") or side, one.get("score")
         score = np.nan if score is None else score
-        if "keypoints" in hand:
-            points = np.array([[np.nan, np.nan] if point is None else point for point in hand["keypoints"]], float)
-            box, side, sure = boxes.from_keypoints(points, side, K, layer)
-            return box[0], side[0], sure[0] if hand.get("score") is None else score
-        if side is None:
+        if side is not None and not self.subject.sided:
+            raise InputError(self.path, f"{where}: is given, and {self.subject.plural} have none", _MEND, "side")
+        if "keypoints" in one:
+            points = np.array([[np.nan] * 2 if point is None else point[:3] for point in one["keypoints"]], float)
+            box, side, sure = boxes.from_keypoints(points, side, K, layer, self.subject)
+            return box[0], side[0], sure[0] if one.get("score") is None else score
+        if side is None and self.subject.sided:
             raise InputError(self.path, f"{where}: is missing", "say 'right' or 'left'", "side")
-        return hand["box"], boxes.numbered(side, 1, self.path)[0], score
+        return one["box"], boxes.numbered(side, 1, self.path, self.subject)[0], score
 
 
-def _read_json(path):
+def _read_json(path, subject):
     content = read_json(path, _MEND)
     if not isinstance(content, dict):
-        raise InputError(path, "is no object with a picture's name to each list of hands", _MEND)
-    for name, hands in content.items():
-        if not isinstance(hands, list) or not all(isinstance(hand, dict) for hand in hands):
-            raise InputError(path, "is not a list of hands", _MEND, name)
-        for hand in hands:
-            if ("box" in hand) == ("keypoints" in hand):
-                raise InputError(path, "a hand needs either a box or keypoints", _MEND, name)
-            if "box" in hand and np.shape(hand["box"]) != (4,):
-                raise InputError(path, f"{hand['box']} is no box", "give [x, y, width, height]", name)
-            if "keypoints" in hand and len(hand["keypoints"]) != 21:
-                raise InputError(path, f"has {len(hand['keypoints'])} keypoints", "give 21, null where not seen", name)
+        raise InputError(path, f"is no object with a picture's name to each list of {subject.plural}", _MEND)
+    if {"images", "annotations"} <= content.keys():
+        return _read_coco(path, content)
+    for name, found in content.items():
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise InputError(path, f"is not a list of {subject.plural}", _MEND, name)
+        for one in found:
+            _check(path, name, one, subject)
     return content
 
 
-def _read_csv(path):
+def _check(path, name, one, subject):
+    if ("box" in one) == ("keypoints" in one):
+        raise InputError(path, f"a {subject.noun} needs either a box or keypoints", _MEND, name)
+    if "box" in one and np.shape(one["box"]) != (4,):
+        raise InputError(path, f"{one['box']} is no box", "give [x, y, width, height]", name)
+    if "keypoints" in one and len(one["keypoints"]) not in subject.keypoints:
+        mend = f"give {' or '.join(map(str, subject.keypoints))}, null where not seen"
+        raise InputError(path, f"has {len(one['keypoints'])} keypoints", mend, name)
+
+
+def _read_coco(path, content):
+    """{file name: [{"box", "score"}, …]}; pictures without any stand in it too."""
+    try:
+        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        found = {name: [] for name in names.values()}
+        for one in content["annotations"]:
+            if one.get("iscrowd") or one.get("category_id", _PERSON) != _PERSON:
+                continue
+            box = {"box": [float(value) for value in one["bbox"]], "score": one.get("score")}
+            if len(box["box"]) != 4:
+                raise ValueError(f"{one['bbox']} is no box")
+            found[names[one["image_id"]]].append(box)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"is not whole in COCO's form ({error!r})", _MEND, "annotations") from error
+    return found
+
+
+def _read_csv(path, subject):
+    columns = ("name", *"xywh", *(("side",) if subject.sided else ()))
     with open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+        missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
             raise InputError(path, f"lacks {', '.join(missing)} in its first line", _MEND)
         hands = {}
@@ -102,5 +135,5 @@ def _read_csv(path):
                 score = float(row["score"]) if row.get("score") else None
             except (TypeError, ValueError) as error:
                 raise InputError(path, f"line {rows.line_num} holds no box ({error})", _MEND) from error
-            hands.setdefault(row["name"], []).append({"box": box, "side": row["side"], "score": score})
+            hands.setdefault(row["name"], []).append({"box": box, "side": row.get("side"), "score": score})
     return hands

@@ -1,14 +1,15 @@
-"""Boxes of hands, always x, y, width, height in pixels of the picture as shown: checked, from keypoints, from a
-detector, without doubles.
+"""Boxes of hands and persons, always x, y, width, height in pixels of the picture as shown: checked, from keypoints,
+from a detector, without doubles.
 """
 
 import dataclasses
 
 import numpy as np
 
+from handlib import geometry
 from handlib.files import InputError
+from handlib.predict.subjects import HAND, SIDES
 
-SIDES = ("right", "left")
 SAME, OTHER = 0.5, 0.8  # overlap above which two boxes are one hand: said to be of one side, of either side
 SEEN = 0.3  # confidence from which a keypoint counts
 _FEWEST = 3
@@ -17,8 +18,9 @@ _MEND = "give x, y, width, height in pixels of the whole picture"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Boxes:
-    """Hands of one picture: boxes (N, 4) float64 x, y, w, h; side (N,) int8, 0 right, 1 left; score (N,), NaN where
-    none; numbers (N,): their places in what was given; skipped: (place, why) of those left out.
+    """Hands or persons of one picture: boxes (N, 4) float64 x, y, w, h; side (N,) int8 of hands, 0 right, 1 left, of
+    persons 0; score (N,), NaN where none; numbers (N,): their places in what was given; skipped: (place, why) of those
+    left out.
     """
 
     boxes: np.ndarray
@@ -31,17 +33,18 @@ class Boxes:
         return len(self.side)
 
 
-def checked(boxes, sides, size, name="picture", scores=None, crop=(256, 256), skip=False):
+def checked(boxes, sides, size, name="picture", scores=None, crop=(256, 256), skip=False, subject=HAND):
     """What a caller gives -> `Boxes`.
 
-    boxes (N, 4) or (4,); sides: "right", "left", 0, 1, or one of these for each box; size (w, h) of the picture; crop:
-    the network's input size, by which boxes in the crop's pixels are recognised. A box that cannot be used raises
-    InputError, or is left out with its reason where ``skip`` says so; arrays of the wrong shape always raise.
+    boxes (N, 4) or (4,); sides: "right", "left", 0, 1, or one of these for each box, of persons None; size (w, h) of
+    the picture; crop: the network's input size, by which boxes in the crop's pixels are recognised. A box that cannot
+    be used raises InputError, or is left out with its reason where ``skip`` says so; arrays of the wrong shape always
+    raise.
     """
     boxes = np.atleast_2d(_numbers(boxes, name, "boxes")) if np.size(boxes) else np.zeros((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(name, f"have shape {boxes.shape}", "give (N, 4): x, y, width, height", "boxes")
-    side = numbered(sides, len(boxes), name)
+    side = numbered(sides, len(boxes), name, subject)
     score = np.full(len(boxes), np.nan) if scores is None else _numbers(scores, name, "scores").reshape(-1)
     if len(score) != len(boxes):
         raise InputError(name, f"are {len(score)} for {len(boxes)} boxes", "give one for each box", "scores")
@@ -67,7 +70,7 @@ def reason(box, size, crop=(256, 256)):
         return "is not finite"
     if w <= 0 or h <= 0:
         return "has no area"
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+    if x + w <= 0 or y + h <= 0 or (min(w, h) > 2 and geometry.inside_box(box, width, height) is None):
         return f"lies outside the picture of {width} x {height} pixels"
     if max(abs(x), abs(y), w, h) <= 1 and min(width, height) > 8:
         return "is given in fractions of the picture: multiply by its width and height"
@@ -80,8 +83,14 @@ def reason(box, size, crop=(256, 256)):
     return ""
 
 
-def numbered(sides, count, name="picture"):
-    """(count,) int8 of "right"/"left"/0/1, one for all or one each. InputError otherwise."""
+def numbered(sides, count, name="picture", subject=HAND):
+    """(count,) int8 of "right"/"left"/0/1, one for all or one each; of persons 0, and none may be given. InputError
+    otherwise.
+    """
+    if not subject.sided:
+        if sides is not None:
+            raise InputError(name, f"are given, and {subject.plural} have none", "leave them out", "sides")
+        return np.zeros(count, np.int8)
     mend = "say 'right' or 'left' (or 0, 1) for each box, or once for all"
     if sides is None:
         if count:
@@ -98,33 +107,38 @@ def numbered(sides, count, name="picture"):
     return np.array([known[word] for word in words], np.int8)
 
 
-def from_keypoints(keypoints, sides=None, K=None, layer=None):
-    """Tight boxes (N, 4), sides (N,) int8 and scores (N,) of hands from 21 2D keypoints each.
+def from_keypoints(keypoints, sides=None, K=None, layer=None, subject=HAND):
+    """Boxes (N, 4), sides (N,) int8 and scores (N,) from 2D keypoints.
 
     keypoints (N, 21, 2) or (21, 2) pixels, NaN where not seen, in HAND21 order; or (…, 3) with a confidence: those
-    below 0.3 do not count. sides: as in `checked`; None: found by `sides_of` with ``K`` and ``layer``. scores: mean
-    confidence of the keypoints that count, NaN without any. Raises InputError for wrong shapes, and for hands with
-    fewer than three keypoints.
+    below 0.3 do not count. Of persons (subject) COCO's 17 or COCO-WholeBody's 133. sides: as in `checked`; None: found
+    by `sides_of` with ``K`` and ``layer``. The box of a hand is tight, that of a person larger by ``subject.margin``.
+    scores: mean confidence of the keypoints that count, NaN without any. Raises InputError for wrong shapes, and where
+    fewer than three keypoints count.
     """
-    points, seen, confidence = split(keypoints)
+    points, seen, confidence = split(keypoints, subject)
     few = np.flatnonzero(seen.sum(1) < _FEWEST)
     if len(few):
-        raise InputError("keypoints", f"of hands {few.tolist()} fewer than {_FEWEST} count", "leave these out")
+        problem = f"of {subject.plural} {few.tolist()} fewer than {_FEWEST} count"
+        raise InputError("keypoints", problem, "leave these out")
     known = np.where(seen[..., None], points, np.nan)
     low, high = np.nanmin(known, 1), np.nanmax(known, 1)
-    if sides is None:
+    middle, half = (low + high) / 2, subject.margin * (high - low) / 2
+    if sides is None and subject.sided:
         sides = sides_of(keypoints, K, layer)[0]
     with np.errstate(invalid="ignore"):
         score = np.where(seen, confidence, 0).sum(1) / seen.sum(1)
-    return np.concatenate([low, high - low], 1), numbered(sides, len(low), "keypoints"), score
+    return np.concatenate([middle - half, 2 * half], 1), numbered(sides, len(low), "keypoints", subject), score
 
 
-def split(keypoints):
-    """(N, 21, 2) pixels, (N, 21) bool: which count, (N, 21) confidence (NaN where there is none)."""
+def split(keypoints, subject=HAND):
+    """(N, P, 2) pixels, (N, P) bool: which count, (N, P) confidence (NaN where there is none)."""
     points = _numbers(keypoints, "keypoints", None)
     points = points[None] if points.ndim == 2 else points
-    if points.ndim != 3 or points.shape[1] != 21 or points.shape[2] not in (2, 3):
-        raise InputError("keypoints", f"have shape {points.shape}", "give (N, 21, 2), or (N, 21, 3) with confidence")
+    if points.ndim != 3 or points.shape[1] not in subject.keypoints or points.shape[2] not in (2, 3):
+        counts = " or ".join(map(str, subject.keypoints))
+        mend = f"give (N, {counts}, 2), or (N, {counts}, 3) with confidence"
+        raise InputError("keypoints", f"have shape {points.shape}", mend)
     confidence = points[..., 2] if points.shape[2] == 3 else np.full(points.shape[:2], np.nan)
     seen = np.isfinite(points[..., :2]).all(-1) & ~(confidence < SEEN)
     return points[..., :2], seen, confidence
@@ -160,11 +174,11 @@ def sides_of(keypoints, K, layer):
 # Detectors
 
 
-def detected(detector, image, size, name="picture", crop=(256, 256)):
+def detected(detector, image, size, name="picture", crop=(256, 256), subject=HAND):
     """What a detector finds in a picture -> `Boxes`, the surest first, doubles and unusable ones left out with reason.
 
-    detector: a callable; image uint8 (h, w, 3) RGB -> boxes (N, 4) x, y, w, h px, sides (N,), and scores (N,) or
-    None; or a dict of these names.
+    detector: a callable; image uint8 (h, w, 3) RGB -> boxes (N, 4) x, y, w, h px, sides (N,), of persons None, and
+    scores (N,) or None; or a dict of these names.
     """
     found = detector(image)
     if isinstance(found, dict):
@@ -175,10 +189,10 @@ def detected(detector, image, size, name="picture", crop=(256, 256)):
             f"detector {getattr(detector, '__name__', type(detector).__name__)}", "gave other things", mend
         )
     boxes, sides, scores = (*found, None)[:3]
-    usable = checked(boxes, sides, size, name, scores, crop, skip=True)
+    usable = checked(boxes, sides, size, name, scores, crop, True, subject)
     kept = without_doubles(usable.boxes, usable.side, usable.score)
     doubles = np.setdiff1d(np.arange(len(usable)), kept)
-    skipped = [(int(usable.numbers[place]), "is another box of a hand that has one") for place in doubles]
+    skipped = [(int(usable.numbers[place]), f"is another box of a {subject.noun} that has one") for place in doubles]
     rows = (getattr(usable, part)[kept] for part in ("boxes", "side", "score", "numbers"))
     return Boxes(*rows, skipped=(*usable.skipped, *skipped))
 

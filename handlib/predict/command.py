@@ -3,7 +3,7 @@
 from handlib.files import InputError
 from handlib.predict import FORMATS
 
-HELP = "hands of your own pictures: a folder, a picture or a video to meshes, parameters and overlays"
+HELP = "hands or whole persons of your own pictures: a folder, a picture or a video to meshes, parameters and overlays"
 
 
 def add(commands):
@@ -18,27 +18,39 @@ def add(commands):
     found.add_argument(
         "--boxes", metavar="FILE", help=".json or .csv of boxes (python -m pydoc handlib.predict.box_files)"
     )
-    found.add_argument("--keypoints", metavar="FILE", help="the same file with 21 keypoints a hand in place of boxes")
-    found.add_argument("--whole", action="store_true", help="every picture shows one hand and nothing else; say --side")
-    found.add_argument("--detector", metavar="NAME", help="mediapipe, or module:callable of your own")
+    found.add_argument(
+        "--keypoints",
+        metavar="FILE",
+        help="the same file with keypoints in place of boxes: 21 a hand, 17 or 133 a person",
+    )
+    found.add_argument(
+        "--whole", action="store_true", help="every picture shows one hand (say --side) or person and nothing else"
+    )
+    found.add_argument(
+        "--detector", metavar="NAME", help="mediapipe (hands), hog (persons), or module:callable of your own"
+    )
     command.add_argument(
         "--detector-models", metavar="PATH", help="MediaPipe's wheel or its folder (default: data/checkpoints)"
     )
     command.add_argument("--side", choices=("right", "left"), help="of hands for which the file says none")
     command.add_argument("--network", help="its name, where the checkpoint does not tell")
     command.add_argument(
-        "--bodies", help="folder of the licensed body models (default: the free hand, if one is needed)"
+        "--bodies", help="folder of the licensed body models (default: the free hand or body, if one is needed)"
     )
     camera = command.add_mutually_exclusive_group()
     camera.add_argument("--focal", help="pixels, or 'published' (500); default: EXIF's, or the picture's diagonal")
     camera.add_argument("--K", metavar="FX,FY,CX,CY", help="intrinsics of every picture, pixels")
     command.add_argument("--formats", default="npz", metavar="A,B", help=f"of {','.join(FORMATS)} (default: npz)")
     command.add_argument(
-        "--smooth", choices=("none", "one_euro", "zero_lag"), help="clips: one shape a hand, and a filter"
+        "--smooth",
+        choices=("none", "one_euro", "zero_lag"),
+        help="clips: one shape for each hand or person, and a filter",
     )
     command.add_argument("--fps", type=float, help="a folder's pictures are frames of a clip, so many per second")
-    command.add_argument("--box-scale", type=float, help="how much larger than the box the crop is (HandOccNet: 1.5)")
-    command.add_argument("--batch", type=int, default=16, help="hands at a time (default: 16)")
+    command.add_argument(
+        "--box-scale", type=float, help="how much larger than the box the crop is (HandOccNet: 1.5; whole bodies: 1.25)"
+    )
+    command.add_argument("--batch", type=int, default=16, help="hands or persons at a time (default: 16)")
     command.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
 
 
@@ -67,12 +79,14 @@ def main(options):
 def report(done, predictor):
     for remark in done.remarks:
         print(remark)
-    pictures = done.hands.picture.nunique()
-    print(f"{len(done.hands)} hands of {pictures} pictures in {done.folder}; {done.made} pictures were read now")
-    if predictor.layers["right"].is_free:
-        print(f"the hand model is the {predictor.layers['right'].source}")
-    if done.hands.doubtful.any():
-        print(f"{done.hands.doubtful.sum()} hands are doubtful: the joints in space and in the picture do not agree")
+    subject, model = predictor.subject, predictor.reader.layer
+    pictures = done.found.picture.nunique()
+    print(f"{subject.counted(len(done.found))} of {pictures} pictures in {done.folder}; {done.made} pictures read now")
+    if model.is_free:
+        print(f"the {subject.noun} model is the {model.source}")
+    if done.found.doubtful.any():
+        count = subject.counted(done.found.doubtful.sum())
+        print(f"doubtful: {count}, whose joints in space and in the picture do not agree")
     if len(done.skipped):
         print(f"{len(done.skipped)} left out, see {done.folder / 'skipped.csv'}: {done.skipped.reason.iloc[0]}")
     if done.jitter is not None:

@@ -2,9 +2,9 @@
 
 OUT/job.json                 what was asked for; another question to the same folder is refused
 OUT/predictions/NAME.npz     a `Prediction` for each picture, whole or not at all
-OUT/hands.csv, skipped.csv   every hand; every box and picture that was left out, and why
+OUT/hands.csv, skipped.csv   every hand (persons.csv: every person); every box and picture left out, and why
 OUT/json, obj, glb, overlay  what else was asked for, made from the predictions (…_METHOD where smoothed)
-OUT/overlay.mp4, hands.glb   the same of a clip; OUT/jitter.csv before and after smoothing
+OUT/overlay.mp4, hands.glb   the same of a clip (persons.glb); OUT/jitter.csv before and after smoothing
 """
 
 import dataclasses
@@ -15,18 +15,18 @@ import numpy as np
 from handlib.files import InputError, progress, read_json, require_known, sha256, write_atomic, write_json
 from handlib.predict import FORMATS, WHOLE, outputs, sources
 from handlib.predict.box_files import BoxFile
-from handlib.predict.prediction import SIDES
 from handlib.predict.predictor import Item, Unusable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Done:
-    """``folder``; pandas tables ``hands`` and ``skipped``; ``jitter`` of a clip that was smoothed, or None; ``made``:
-    how many pictures were predicted in this run; ``remarks``: what is to be said of the source.
+    """``folder``; pandas tables ``found``, with a row for each hand or person, and ``skipped``; ``jitter`` of a clip
+    that was smoothed, or None; ``made``: how many pictures were predicted in this run; ``remarks``: what is to be said
+    of the source.
     """
 
     folder: Path
-    hands: object
+    found: object
     skipped: object
     jitter: object
     made: int
@@ -40,11 +40,11 @@ def run(
     """Predict a whole source and write ``out``; run it again to go on where it stopped. Returns a `Done`.
 
     source: a folder, a video, a list, or what `sources.open_source` gave; fps: makes a clip of a folder or list.
-    boxes: a file (`box_files`), a `BoxFile`, "whole" (every picture shows one hand), or None: the predictor's detector
-        finds them, also in pictures that a file does not name. sides: of hands for which the file says none.
+    boxes: a file (`box_files`), a `BoxFile`, "whole" (every picture shows one hand or person), or None: the predictor's
+        detector finds them, also in pictures that a file does not name. sides: of hands for which the file says none.
     K: (3, 3) of every picture; None: as the predictor's ``focal`` says.
     formats: of npz (always), json, obj, glb, overlay. smooth: for clips, a method of `handlib.smoothing` ("none" makes
-        the shape constant and nothing else); None: not at all. constant_shape: one shape for each hand of a clip.
+        the shape constant and nothing else); None: not at all. constant_shape: one shape for each track of a clip.
         Formats and smoothing may differ from run to run: predictions are kept as the network made them.
     show: a progress bar.
 
@@ -63,27 +63,31 @@ def run(
     unusable, made = _predict(predictor, source, out, chooser, K, show)
     names = source.names or sorted(path.name.removesuffix(".npz") for path in (out / "predictions").glob("*.npz"))
     kept = outputs.Kept(out, names)
-    hands, skipped = _tables(kept, unusable, out)
+    found, skipped = _tables(kept, unusable, out, predictor.subject)
     jitter = outputs.write(kept, source, predictor, formats, smooth, constant_shape, show)
-    return Done(out, hands, skipped, jitter, made, list(source.remarks))
+    return Done(out, found, skipped, jitter, made, list(source.remarks))
 
 
 class _Boxes:
     """Boxes of each picture from what `run` was given."""
 
     def __init__(self, predictor, given, sides):
-        self.layer, self.sides, self.whole = predictor.layers["right"], sides, isinstance(given, str) and given == WHOLE
-        self.file = None if given is None or self.whole else given if isinstance(given, BoxFile) else BoxFile(given)
+        self.layer, self.sides, self.whole = predictor.reader.layer, sides, isinstance(given, str) and given == WHOLE
+        subject = predictor.subject
+        known = given is None or self.whole or isinstance(given, BoxFile)
+        self.file = None if given is None or self.whole else given if known else BoxFile(given, subject)
         mend = "give boxes (a file, or 'whole'), or the Predictor a detector"
         if given is None and predictor.detector is None:
             raise InputError("boxes", "are not given, and there is no detector", mend)
-        if self.whole and sides is None:
+        if sides is not None and not subject.sided:
+            raise InputError("sides", f"are said, and {subject.plural} have none", "leave them out")
+        if self.whole and sides is None and subject.sided:
             raise InputError("sides", "are not said", "say 'right' or 'left' of the hand that every picture shows")
 
     def of(self, name, number):
         """A callable as `Item.boxes`, or None: the detector's."""
         if self.whole:
-            return lambda picture, K: ([[0, 0, *picture.size]], [self.sides], None)
+            return lambda picture, K: ([[0, 0, *picture.size]], self.sides, None)
         if self.file is None or self.file.key_of(name, number) is None:
             return None
         return lambda picture, K: self.file.of(name, number, K, self.layer, self.sides)
@@ -141,20 +145,22 @@ def path_of(out, name, folder="predictions", suffix=".npz"):
     return out / folder / f"{name}{suffix}"
 
 
-def _tables(kept, unusable, out):
-    """hands.csv and skipped.csv, also as pandas tables."""
+def _tables(kept, unusable, out, subject):
+    """hands.csv or persons.csv, and skipped.csv, also as pandas tables."""
     import pandas as pd
 
     rows, skipped = [], [(one.name, -1, one.reason) for one in unusable]
     for made in kept:
         skipped += [(made.name, number, why) for number, why in made.skipped]
         doubtful, places = made.doubtful, made.joints_cam[:, 0]
-        for hand, side in enumerate(made.side):
-            facts = (made.score[hand], made.reprojection_px[hand], bool(doubtful[hand]))
-            rows.append((made.name, hand, SIDES[side], *made.boxes[hand], *facts, *places[hand], made.K[0, 0]))
-    columns = "picture hand side x y w h score reprojection_px doubtful wrist_x_m wrist_y_m wrist_z_m focal_px".split()
+        for number, label in enumerate(made.labels):
+            facts = (made.score[number], made.reprojection_px[number], bool(doubtful[number]))
+            which = (number, label) if subject.sided else (number,)
+            rows.append((made.name, *which, *made.boxes[number], *facts, *places[number], made.K[0, 0]))
+    columns = ["picture", subject.noun, *(["side"] if subject.sided else []), *"xywh", "score", "reprojection_px"]
+    columns += ["doubtful", *(f"{subject.root}_{axis}_m" for axis in "xyz"), "focal_px"]
     tables = pd.DataFrame(rows, columns=columns), pd.DataFrame(skipped, columns=["picture", "box", "reason"])
-    for name, table in zip(("hands", "skipped"), tables, strict=True):
+    for name, table in zip((subject.plural, "skipped"), tables, strict=True):
         with write_atomic(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
     return tables

@@ -51,14 +51,17 @@ def write(kept, source, predictor, formats, smooth, constant_shape, show):
                 _one(name, prediction, path, source, predictor)
     if clip and "glb" in formats and any(len(one) for one in made):
         frames = _every_frame(list(made), source)
-        export.glb_clip(frames, kept.out / f"hands{ending}.glb", predictor.layers, source.fps)
+        path = kept.out / f"{predictor.subject.plural}{ending}.glb"
+        export.glb_clip(frames, path, predictor.layers, source.fps)
     if clip and "overlay" in formats:
         _video(made, source, kept.out / f"overlay{ending}.mp4", show)
     return table
 
 
 def _smoothed(kept, fps, layers, method, constant_shape):
-    """The whole clip in memory (some 15 kB for each hand of a frame), smoothed, and how steady it was and is."""
+    """The whole clip in memory (some 15 kB for each hand of a frame, 260 kB for each person), smoothed, and how steady
+    it was and is.
+    """
     from handlib import smoothing
 
     before = list(kept)
@@ -92,14 +95,14 @@ def _every_frame(made, source):
         order = {name: number for number, name in enumerate(source.names)}
     else:
         order = {one.name: int(one.name) for one in made}
-    frames = [made[0].hands(slice(0, 0))] * (max(order[one.name] for one in made) + 1)
+    frames = [made[0].only(slice(0, 0))] * (max(order[one.name] for one in made) + 1)
     for one in made:
         frames[order[one.name]] = one
     return frames
 
 
 def _video(made, source, path, show):
-    """The clip with its hands drawn in; a frame of another size is fitted into the first one's."""
+    """The clip with its hands or persons drawn in; a frame of another size is fitted into the first one's."""
     named = {one.name: one for one in made} if isinstance(made, list) else None
     size, kept = None, made
     with contextlib.ExitStack() as stack:

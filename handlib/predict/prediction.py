@@ -1,40 +1,50 @@
-"""What a Predictor says about one picture."""
+"""What a Predictor says about one picture: its hands, or its persons."""
 
 import dataclasses
 import json
 import zipfile
+from typing import ClassVar
 
 import numpy as np
 
+from handlib.bodies import posing
 from handlib.files import InputError, require, write_atomic
+from handlib.geometry import project
+from handlib.predict.subjects import HAND, PERSON, SIDES
 
-SIDES = ("right", "left")
 DOUBTFUL, LEAST = 0.1, 0.2  # of the box's longer side
-_ARRAYS = {
-    "K": (3, 3), "side": (None,), "boxes": (None, 4), "joints_cam": (None, 21, 3), "verts_cam": (None, None, 3),
-    "joints_img": (None, 21, 2), "pose_from_mean": (None, 48), "shape": (None, 10), "transl": (None, 3),
-    "reprojection_px": (None,), "score": (None,), "right_faces": (None, 3),
-}  # fmt: skip
+PART_BOXES = ("lhand_bbox", "rhand_bbox", "face_bbox")
+_BODY = 25  # of the joints seen in the picture, a person's without hands
+_MEND = "remove it and run again"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
-    """N hands of a picture; camera frame (x right, y down, z forward), metres; pixels of the picture as shown.
+    """N hands or persons of a picture; camera frame (x right, y down, z forward), metres; pixels of the picture as
+    shown. What both have; see `HandPrediction` and `PersonPrediction` for the rest.
 
-    name; size (w, h); K (3, 3) float64 and K_source, where it comes from in words; side (N,) int8, 0 right, 1 left;
-    boxes (N, 4) x, y, w, h; joints_cam (N, 21, 3) and verts_cam (N, 778, 3), at their places in space; joints_img
-    (N, 21, 2) as the network saw them in the picture; pose_from_mean (N, 48) axis-angle, offsets from the mean pose,
-    shape (N, 10) and transl (N, 3), with ``verts_cam = layer(pose, shape) + transl`` of the hand's own side
-    (``Predictor.layers``); reprojection_px (N,): mean distance between joints_img and joints_cam seen by K; score (N,)
-    of the detector, NaN where there was none; right_faces (1538, 3), see `faces`; skipped: (number of the box, why) for
-    each that was left out.
+    name; size (w, h); K (3, 3) float64 and K_source, where it comes from in words; boxes (N, 4) x, y, w, h; joints_cam
+    (N, J, 3) and verts_cam (N, V, 3), at their places in space; joints_img (N, I, 2) as the network saw them in the
+    picture; pose_from_mean (N, 3 S) axis-angle of the S joints that turn, hands as offsets from the mean pose; shape
+    (N, 10) and transl (N, 3); reprojection_px (N,): mean distance between joints_img and these joints in space seen by
+    K; score (N,) of the detector, NaN where there was none; skipped: (number of the box, why) for each that was left
+    out.
     """
+
+    subject: ClassVar = None
+    SHAPES: ClassVar = {
+        "K": (3, 3), "boxes": ("N", 4), "joints_cam": ("N", "J", 3), "verts_cam": ("N", "V", 3),
+        "joints_img": ("N", "I", 2), "pose_from_mean": ("N", "P"), "shape": ("N", 10), "transl": ("N", 3),
+        "reprojection_px": ("N",), "score": ("N",),
+    }  # fmt: skip
+    KINDS: ClassVar = {}  # of arrays that are no floating point numbers
+    WORDS: ClassVar = ("name", "K_source")
+    MOVED: ClassVar = ("joints_cam", "verts_cam", "pose_from_mean", "shape", "transl", "reprojection_px")
 
     name: str
     size: tuple
     K: np.ndarray
     K_source: str
-    side: np.ndarray
     boxes: np.ndarray
     joints_cam: np.ndarray
     verts_cam: np.ndarray
@@ -44,64 +54,186 @@ class Prediction:
     transl: np.ndarray
     reprojection_px: np.ndarray
     score: np.ndarray
-    right_faces: np.ndarray
     skipped: tuple = ()
 
     def __len__(self):
-        return len(self.side)
+        return len(self.boxes)
+
+    @property
+    def labels(self):
+        """N words: "right" or "left", "person"; `Predictor.layers` has a layer for each."""
+        return list(self.subject.labels) * len(self)
+
+    def faces_of(self, number):
+        """(F, 3) corners of a mesh, counter-clockwise seen from outside."""
+        raise NotImplementedError
+
+    @property
+    def doubtful(self):
+        """(N,) bool: joints in space and in the picture disagree by more than a tenth of the box, or the joints fill
+        less than a fifth of it: as where a box holds nobody, is far too large, the other side of a hand was said, or
+        the network is not trained enough.
+        """
+        box = self.boxes[:, 2:].max(1, initial=0)
+        spread = np.ptp(self.joints_img, axis=1).max(1, initial=0) if len(self) else box
+        return (self.reprojection_px > DOUBTFUL * box) | (spread < LEAST * box)
+
+    def only(self, chosen):
+        """The given ones only (a slice, a mask or places)."""
+        rows = {name: getattr(self, name)[chosen] for name, shape in self.SHAPES.items() if shape[0] == "N"}
+        return dataclasses.replace(self, **rows)
+
+    def save(self, path):
+        """Write one .npz, whole or not at all."""
+        facts = {name: getattr(self, name) for name in self.WORDS}
+        facts |= {"subject": self.subject.noun, "size": list(self.size), "skipped": self.skipped}
+        with write_atomic(path) as temporary, open(temporary, "wb") as file:
+            arrays = {name: getattr(self, name) for name in self.SHAPES}
+            small = {name: value.astype(np.uint16) for name, value in arrays.items() if name.endswith("_faces")}
+            np.savez(file, facts=np.array(json.dumps(facts)), **arrays | small)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote, hands or persons. InputError when it is missing, damaged or another kind of file."""
+        require(path, "write it with Prediction.save")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                facts = json.loads(str(file["facts"]))
+                kind = BY_SUBJECT[facts.get("subject", HAND.noun)]
+                arrays = {name: file[name] for name in kind.SHAPES}
+                words = {name: str(facts[name]) for name in kind.WORDS} | {"size": tuple(facts["size"])}
+                skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(path, f"holds no prediction ({error})", _MEND) from error
+        kind.check(arrays, path, _MEND)
+        arrays |= {name: arrays[name].astype(dtype) for name, dtype in kind.KINDS.items()}
+        return kind(**words, **arrays, skipped=skipped)
+
+    @classmethod
+    def check(cls, arrays, path, mend):
+        """InputError naming the first array without its shape in ``SHAPES``, where each letter is one length."""
+        lengths = {"N": len(arrays["boxes"])}
+        for name, shape in cls.SHAPES.items():
+            got = arrays[name].shape
+            wanted = tuple(lengths.get(want, want) for want in shape)
+            fits = len(got) == len(wanted) and all(
+                isinstance(want, str) or want == there for want, there in zip(wanted, got, strict=True)
+            )
+            if not fits:
+                problem = f"has shape {got}, not {shape} of {cls.subject.counted(lengths['N'])}"
+                raise InputError(path, problem, mend, field=name)
+            lengths |= {want: there for want, there in zip(shape, got, strict=True) if isinstance(want, str)}
+
+    @classmethod
+    def none(cls, name, size, K, K_source, lengths, skipped=(), **constants):
+        """A picture without any; lengths: those of the letters in ``SHAPES``; constants: what does not depend on N."""
+        lengths = lengths | {"N": 0}
+        arrays = {
+            key: np.zeros([lengths.get(want, want) for want in shape], cls.KINDS.get(key, np.float32))
+            for key, shape in cls.SHAPES.items() if shape[0] == "N"
+        }  # fmt: skip
+        facts = {"name": name, "size": size, "K": K, "K_source": K_source, "skipped": tuple(skipped)}
+        return cls(**facts, **arrays, **constants)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class HandPrediction(Prediction):
+    """Hands: what `Prediction` says, and side (N,) int8, 0 right, 1 left; right_faces (1538, 3), see `faces`.
+
+    joints_cam and joints_img have 21 joints (fields.HAND21), verts_cam MANO's 778 vertices; pose_from_mean is (N, 48),
+    with ``verts_cam = layer(pose, shape) + transl`` of the hand's own side (``Predictor.layers``).
+    """
+
+    subject: ClassVar = HAND
+    SHAPES: ClassVar = Prediction.SHAPES | {
+        "side": ("N",), "joints_cam": ("N", 21, 3), "joints_img": ("N", 21, 2), "pose_from_mean": ("N", 48),
+        "right_faces": ("F", 3),
+    }  # fmt: skip
+    KINDS: ClassVar = {"side": np.int8, "right_faces": np.int64}
+
+    side: np.ndarray
+    right_faces: np.ndarray
+
+    @property
+    def labels(self):
+        return [SIDES[int(side)] for side in self.side]
 
     def faces(self, side):
         """(1538, 3) corners, counter-clockwise seen from outside; side: "right", "left", 0 or 1."""
         left = side == "left" or (not isinstance(side, str) and int(side) == 1)
         return self.right_faces[:, [1, 0, 2]] if left else self.right_faces
 
+    def faces_of(self, number):
+        return self.faces(self.side[number])
+
     @property
-    def doubtful(self):
-        """(N,) bool: joints in space and in the picture disagree by more than a tenth of the box, or the joints fill
-        less than a fifth of it: as where a box holds no hand, is far too large, the other side was said, or the network
-        is not trained enough.
+    def seen_rows(self):
+        """Rows of joints_cam that joints_img are."""
+        return posing.seen_rows("mano")
+
+    def placing(self, joints_cam, joints_img, K):
+        """The rows of joints, and their pixels (…, 2), that say where a hand of another size stands."""
+        return self.seen_rows, joints_img
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PersonPrediction(Prediction):
+    """Persons: what `Prediction` says, and of SMPL-X
+
+    skeleton_cam (N, 55, 3), the joints that turn (body_joints.SMPLX55); expression (N, 10); lhand_bbox, rhand_bbox,
+    face_bbox (N, 4): x, y, w, h of what the network cut out, NaN where it does not; mesh_faces (20908, 3); model:
+    "smplx". joints_cam are 137 (body_joints.SMPLX137), joints_img 65 (SMPLX65), verts_cam 10475; pose_from_mean
+    (N, 165) is in the order of the skeleton, and `parameters` takes it apart, with
+    ``verts_cam = layer(**parameters, mean_added=False) + transl`` (``Predictor.layers["person"]``).
+
+    Of a network that ends in SMPL ("smpl"): 45 joints (SMPL45), 25 in the picture (SMPL25), 24 that turn (SMPL24),
+    6890 vertices, pose (N, 72), no expression (N, 0).
+
+    The network sees a person through a virtual camera of very long focal length about the box. ``transl`` is the place
+    at which the body's 25 points, seen by K, are nearest to where that camera sees them; the pose is the network's own.
+    ``reprojection_px`` compares with the joints that the network found in its heat volumes, which is another answer of
+    it.
+    """
+
+    subject: ClassVar = PERSON
+    SHAPES: ClassVar = Prediction.SHAPES | {
+        "skeleton_cam": ("N", "S", 3), "expression": ("N", "E"), "lhand_bbox": ("N", 4), "rhand_bbox": ("N", 4),
+        "face_bbox": ("N", 4), "mesh_faces": ("F", 3),
+    }  # fmt: skip
+    KINDS: ClassVar = {"mesh_faces": np.int64}
+    WORDS: ClassVar = (*Prediction.WORDS, "model")
+    MOVED: ClassVar = (*Prediction.MOVED, "skeleton_cam", "expression")
+
+    model: str
+    skeleton_cam: np.ndarray
+    expression: np.ndarray
+    lhand_bbox: np.ndarray
+    rhand_bbox: np.ndarray
+    face_bbox: np.ndarray
+    mesh_faces: np.ndarray
+
+    def faces_of(self, number):
+        return self.mesh_faces
+
+    @property
+    def parameters(self):
+        """{root_pose (N, 3), body_pose (N, 63), jaw_pose, leye_pose, reye_pose, lhand_pose (N, 45), …, shape,
+        expression}, as the layer takes them; of SMPL root_pose, body_pose (N, 69) and shape.
         """
-        box = self.boxes[:, 2:].max(1, initial=0)
-        spread = np.ptp(self.joints_img, axis=1).max(1, initial=0) if len(self) else box
-        return (self.reprojection_px > DOUBTFUL * box) | (spread < LEAST * box)
+        made = posing.named(self.model, self.pose_from_mean) | {"shape": self.shape}
+        return made | ({"expression": self.expression} if self.expression.shape[1] else {})
 
-    def hands(self, chosen):
-        """The given hands only (a slice, a mask or places)."""
-        rows = {name: getattr(self, name)[chosen] for name, shape in _ARRAYS.items() if shape[0] is None}
-        rows.pop("right_faces")
-        return dataclasses.replace(self, **rows)
+    @property
+    def seen_rows(self):
+        """Rows of joints_cam that joints_img are."""
+        return posing.seen_rows(self.model)
 
-    def save(self, path):
-        """Write one .npz, whole or not at all."""
-        facts = {"name": self.name, "size": list(self.size), "K_source": self.K_source, "skipped": self.skipped}
-        with write_atomic(path) as temporary, open(temporary, "wb") as file:
-            arrays = {name: getattr(self, name) for name in _ARRAYS}
-            arrays["right_faces"] = arrays["right_faces"].astype(np.int16)  # 778 vertices: a quarter of the file
-            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
-
-    @classmethod
-    def load(cls, path):
-        """Read what `save` wrote. InputError when it is missing, damaged or another kind of file."""
-        require(path, "write it with Prediction.save")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                facts = json.loads(str(file["facts"]))
-                arrays = {name: file[name] for name in _ARRAYS}
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(path, f"holds no prediction ({error})", "remove it and run again") from error
-        for name, shape in _ARRAYS.items():
-            got = arrays[name].shape
-            if len(got) != len(shape) or any(want not in (None, is_) for want, is_ in zip(shape, got, strict=True)):
-                raise InputError(path, f"has shape {got}", "remove it and run again", name)
-        arrays["right_faces"] = arrays["right_faces"].astype(np.int64)
-        skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
-        words = {"name": facts["name"], "size": tuple(facts["size"]), "K_source": facts["K_source"]}
-        return cls(**words, **arrays, skipped=skipped)
+    def placing(self, joints_cam, joints_img, K):
+        """The rows of joints, and their pixels (…, 2), that say where a person of another size stands: the body's,
+        where they were seen.
+        """
+        rows = self.seen_rows[:_BODY]
+        return rows, project(joints_cam[..., rows, :], K)
 
 
-def empty(name, size, K, K_source, right_faces, verts=778, skipped=()):
-    """A picture without hands."""
-    arrays = {key: np.zeros((0, *shape[1:]), np.float32) for key, shape in _ARRAYS.items() if None not in shape[1:]}
-    arrays |= {"K": K, "right_faces": right_faces, "verts_cam": np.zeros((0, verts, 3), np.float32)}
-    arrays["side"] = np.zeros(0, np.int8)
-    return Prediction(name=name, size=size, K_source=K_source, skipped=tuple(skipped), **arrays)
+BY_SUBJECT = {kind.subject.noun: kind for kind in (HandPrediction, PersonPrediction)}

@@ -1,4 +1,4 @@
-"""From pictures with boxes to hands in the camera's frame."""
+"""From pictures with boxes to hands, or persons, in the camera's frame."""
 
 import collections
 import contextlib
@@ -8,13 +8,11 @@ import time
 import numpy as np
 import torch
 
-from handlib.bodies import mirror
 from handlib.files import InputError
-from handlib.fitting.translation import translation
-from handlib.predict import answers, boxes, cameras, prediction, reading
+from handlib.predict import answers, boxes, cameras, reading
 
 STAGES = ("decode", "detect", "crop", "network", "model", "translation")
-_HELD = 1 << 28  # bytes of pictures that may wait for their hands
+_HELD = 1 << 28  # bytes of pictures that may wait for their hands or persons
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,15 +45,18 @@ class Predictor:
         made = predictor("photo.jpg", boxes=[[120, 80, 90, 110]], sides="left")
         for made in predictor.many(items): ...  # hands of many pictures go through the network together
 
-    net: a one-hand network with its weights (HandOccNet, IntegralPose, RLE, I2L-MeshNet; see `answers` for what each
-    says and what is assumed); it is moved to ``device`` (None: the GPU where there is one) and put into eval mode.
-    batch: hands that go through it at once. focal: what pictures without K are taken to have, see
+    net: a network with its weights, of one hand (HandOccNet, hand-only Pose2Pose, IntegralPose, RLE, I2L-MeshNet) or of
+    one person (Hand4Whole, OSX, body-only Pose2Pose; boxes are then of persons and have no sides): see `answers` and
+    `persons` for what each says and what is assumed. It is moved to ``device`` (None: the GPU where there is one) and
+    put into eval mode.
+    batch: hands or persons that go through it at once. focal: what pictures without K are taken to have, see
     `cameras.intrinsics`. detector: a callable that finds the boxes, see `boxes.detected`. bodies: folder or file of the
     hand model that networks without one are completed with (None: the free hand). box_scale: how much larger than the
     box a crop is (None: the network's; HandOccNet's demo has 1.25).
 
-    ``layers``: {"right", "left"} of hand models; the left one is the mirror image of the network's right hand, as left
-    hands are shown to it mirrored. ``seconds``: {stage: seconds so far}.
+    ``subject``: `subjects.HAND` or PERSON. ``layers``: {"right", "left"} of hand models, the left one the mirror image
+    of the network's right hand, as left hands are shown to it mirrored; or {"person"}. ``seconds``: {stage: seconds so
+    far}.
     """
 
     def __init__(self, net, device=None, batch=16, focal=None, detector=None, bodies=None, box_scale=None):
@@ -65,18 +66,20 @@ class Predictor:
         self.net = net.to(self.device).eval()
         self.reader = answers.reader(self.net, bodies, box_scale)
         self.batch, self.focal, self.detector = batch, focal, detector
-        right = self.reader.layer
-        self.layers = {"right": right, "left": mirror.mirrored(right)}
-        self.faces = right.faces.cpu().numpy()
+        self.subject, self.layers = self.reader.kind.subject, self.reader.layers
+        found = getattr(detector, "subject", self.subject)
+        if found is not self.subject:
+            mend = f"give a detector of {self.subject.plural}, or boxes"
+            raise InputError("Predictor", f"finds {found.plural}, and the network takes others", mend, "detector")
         self.seconds = dict.fromkeys(STAGES, 0.0)
 
     def __call__(self, image, boxes=None, sides=None, K=None, name=None, scores=None):
-        """The hands of one picture -> `Prediction`.
+        """The hands or persons of one picture -> `HandPrediction` or `PersonPrediction` (`prediction.Prediction`).
 
         image: a path, an array or a PIL image (`reading.read`); boxes (N, 4): x, y, width, height in pixels of the
-        picture as shown; sides: "right" or "left" (0, 1), one for all or one each; K (3, 3) in pixels, None: assumed,
-        see ``focal``; scores (N,) are handed through. Raises InputError for a picture, box, side or K that cannot be
-        used, naming it.
+        picture as shown; sides, of hands alone: "right" or "left" (0, 1), one for all or one each; K (3, 3) in pixels,
+        None: assumed, see ``focal``; scores (N,) are handed through. Raises InputError for a picture, box, side or K
+        that cannot be used, naming it.
         """
         (made,) = self.many([Item(image, boxes, sides, K, name, scores)])
         return made
@@ -88,18 +91,18 @@ class Predictor:
         of the prediction of an unreadable picture comes an `Unusable`. pictures: give pairs of these and the
         `reading.Picture` (None for an unreadable one).
         """
-        waiting, hands = collections.deque(), []
+        waiting, found = collections.deque(), []
         for item in items:
             entry = self._entry(item, skip)
             waiting.append(entry)
-            hands += entry.hands
-            while len(hands) >= self.batch or (hands and self._too_many(waiting)):
-                self._answer(hands[: self.batch])
-                del hands[: self.batch]
+            found += entry.found
+            while len(found) >= self.batch or (found and self._too_many(waiting)):
+                self._answer(found[: self.batch])
+                del found[: self.batch]
             yield from self._done(waiting, pictures)
-        while hands:
-            self._answer(hands[: self.batch])
-            del hands[: self.batch]
+        while found:
+            self._answer(found[: self.batch])
+            del found[: self.batch]
         yield from self._done(waiting, pictures)
 
     def facts(self):
@@ -108,19 +111,19 @@ class Predictor:
 
         detector = None if self.detector is None else getattr(self.detector, "name", _name(self.detector))
         return {"network": self.net.name, "weights": fingerprint(self.net), "focal": self.focal, "detector": detector,
-                "box_scale": self.reader.box_scale, "hand_model": self.layers["right"].source}  # fmt: skip
+                "box_scale": self.reader.box_scale, f"{self.subject.noun}_model": self.reader.layer.source}  # fmt: skip
 
     def _too_many(self, waiting):
-        return len(waiting) > 4 * self.batch or sum(one.picture.image.nbytes for one in waiting if one.hands) > _HELD
+        return len(waiting) > 4 * self.batch or sum(one.picture.image.nbytes for one in waiting if one.found) > _HELD
 
     def _done(self, waiting, pictures):
-        while waiting and all(hand.answer is not None for hand in waiting[0].hands):
+        while waiting and all(one.answer is not None for one in waiting[0].found):
             entry = waiting.popleft()
             made = entry.unusable or self._prediction(entry)
             yield (made, entry.picture) if pictures else made
 
     def _entry(self, item, skip):
-        """A picture, read, with a crop for each of its hands."""
+        """A picture, read, with a crop for each of its hands or persons."""
         item = item if isinstance(item, Item) else Item(**item) if isinstance(item, dict) else Item(*item)
         try:
             with self._timed("decode"):
@@ -130,12 +133,12 @@ class Predictor:
                 raise
             return _Entry(None, None, "", None, unusable=Unusable(str(item.name or item.image), str(error)))
         K, source = cameras.intrinsics(picture, item.K, self.focal)
-        found = self._boxes(item, picture, K, skip)
-        entry = _Entry(picture, K, source, found)
+        boxed = self._boxes(item, picture, K, skip)
+        entry = _Entry(picture, K, source, boxed)
         with self._timed("crop"):
-            for box, side in zip(found.boxes, found.side, strict=True):
+            for box, side in zip(boxed.boxes, boxed.side, strict=True):
                 crop, inverse = self.reader.crop(picture.image, box, int(side), K)
-                entry.hands.append(_Hand(crop, inverse, bool(side), K))
+                entry.found.append(_Found(crop, inverse, bool(side), K))
         return entry
 
     def _boxes(self, item, picture, K, skip):
@@ -143,47 +146,42 @@ class Predictor:
         if callable(item.boxes):
             given = item.boxes(picture, K)
         if given[0] is not None:
-            return boxes.checked(given[0], given[1], picture.size, picture.name, given[2], crop, skip)
+            return boxes.checked(given[0], given[1], picture.size, picture.name, given[2], crop, skip, self.subject)
         if self.detector is None:
             if skip:
                 return boxes.none("has no boxes, and there is no detector")
             raise InputError(picture.name, "has no boxes", "give boxes, or the Predictor a detector", "boxes")
         with self._timed("detect"):
-            return boxes.detected(self.detector, picture.image, picture.size, picture.name, crop)
+            return boxes.detected(self.detector, picture.image, picture.size, picture.name, crop, self.subject)
 
     @torch.inference_mode()
-    def _answer(self, hands):
-        """Put some hands through the network and into space."""
+    def _answer(self, found):
+        """Put some hands or persons through the network and into space."""
         with self._timed("network"):
-            images = torch.from_numpy(np.stack([hand.crop for hand in hands])).to(self.device)
+            images = torch.from_numpy(np.stack([one.crop for one in found])).to(self.device)
             out = self.net(images)
         with self._timed("model"):
-            inverse, K = (self._tensor([getattr(hand, name) for hand in hands]) for name in ("inverse", "K"))
-            left = torch.tensor([hand.left for hand in hands], device=self.device)
+            inverse, K = (self._tensor([getattr(one, name) for one in found]) for name in ("inverse", "K"))
+            left = torch.tensor([one.left for one in found], device=self.device)
             made = self.reader.read(_finite(out), inverse, left, K)
         with self._timed("translation"):
-            transl, error = translation(made["joints"], made["joints_img"], K)
-            made |= {"transl": transl, "reprojection_px": error}
-            for name, points in (("joints_cam", "joints"), ("verts_cam", "verts")):
-                made[name] = made.pop(points) + transl[:, None]
-            made = {name: value.float().cpu().numpy() for name, value in made.items()}
-        for row, hand in enumerate(hands):
-            hand.answer, hand.crop = {name: value[row] for name, value in made.items()}, None
+            made = {name: value.float().cpu().numpy() for name, value in self.reader.placed(made, K).items()}
+        for row, one in enumerate(found):
+            one.answer, one.crop = {name: value[row] for name, value in made.items()}, None
 
     def _tensor(self, arrays):
         kind = torch.float32 if self.device.type == "mps" else torch.float64
         return torch.from_numpy(np.stack(arrays)).to(self.device, kind)
 
     def _prediction(self, entry):
-        picture, found = entry.picture, entry.found
-        common = (picture.name, picture.size, entry.K, entry.source)
-        if not entry.hands:
-            return prediction.empty(*common, self.faces, skipped=found.skipped)
-        arrays = {name: np.stack([hand.answer[name] for hand in entry.hands]) for name in entry.hands[0].answer}
-        return prediction.Prediction(
-            *common, side=found.side, boxes=found.boxes.astype(np.float32), score=found.score.astype(np.float32),
-            right_faces=self.faces, skipped=found.skipped, **arrays,
-        )  # fmt: skip
+        picture, boxed, kind = entry.picture, entry.boxed, self.reader.kind
+        facts = {"name": picture.name, "size": picture.size, "K": entry.K, "K_source": entry.source}
+        facts |= self.reader.constants | {"skipped": boxed.skipped}
+        if not entry.found:
+            return kind.none(**facts, lengths=self.reader.lengths)
+        arrays = {name: np.stack([one.answer[name] for one in entry.found]) for name in entry.found[0].answer}
+        arrays |= {"boxes": boxed.boxes.astype(np.float32), "score": boxed.score.astype(np.float32)}
+        return kind(**facts, **arrays, **({"side": boxed.side} if self.subject.sided else {}))
 
     @contextlib.contextmanager
     def _timed(self, stage):
@@ -209,7 +207,7 @@ def _finite(out):
 
 
 @dataclasses.dataclass(eq=False)
-class _Hand:
+class _Found:
     crop: np.ndarray
     inverse: np.ndarray
     left: bool
@@ -222,6 +220,6 @@ class _Entry:
     picture: object
     K: np.ndarray
     source: str
-    found: object
-    hands: list = dataclasses.field(default_factory=list)
+    boxed: object
+    found: list = dataclasses.field(default_factory=list)
     unusable: object = None

@@ -12,16 +12,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from handlib.files import read_json, write_text
-from handlib.viewer import browser, mesh, palette
+from handlib.viewer import browser, palette
 
 PIXELS = 1000  # longest side of the picture in the figure
-COLOURS = {"right": palette.CYCLE[1], "left": palette.CYCLE[0]}  # stronger than skin
+COLOURS = {"right": palette.CYCLE[1], "left": palette.CYCLE[0], "person": palette.CYCLE[2]}  # stronger than skin
+PERSON = "person"  # what a box without a side is of
 SMALLEST = 3.0  # pixels; less is a click that was not meant
 
 
 def figure(image, hands=(), side="right"):
-    """A picture to draw on. image: uint8 (h, w, 3) RGB; hands: [{"box": [x, y, w, h], "side": …}, …] that are there;
-    side: of the next one.
+    """A picture to draw on. image: uint8 (h, w, 3) RGB; hands: [{"box": [x, y, w, h], "side": …}, …] that are there,
+    persons without a side; side: of the next one, or "person".
     """
     result = go.Figure(go.Image(hoverinfo="skip"))
     result.update_layout(
@@ -53,12 +54,12 @@ def shapes(hands):
     made = []
     for hand in hands:
         x, y, w, h = (float(value) for value in hand["box"])
-        made.append(dict(_look(hand["side"]), type="rect", x0=x, y0=y, x1=x + w, y1=y + h, editable=True))
+        made.append(dict(_look(hand.get("side", PERSON)), type="rect", x0=x, y0=y, x1=x + w, y1=y + h, editable=True))
     return made
 
 
 def _look(side):
-    """A side's rectangles: name (by which they are known again), colour, words."""
+    """The rectangles of a side, or of persons: name (by which they are known again), colour, words."""
     colour = COLOURS[side]
     label = dict(text=side, textposition="top left", font=dict(color=colour, size=13))
     return dict(name=side, line=dict(color=colour, width=3), fillcolor="rgba(255,255,255,0.08)", label=label)
@@ -71,13 +72,13 @@ def read(drawn, size):
     """
     hands = []
     for shape in drawn:
-        if shape["type"] != "rect" or shape["name"] not in mesh.SIDES:
+        if shape["type"] != "rect" or shape["name"] not in COLOURS:
             continue
         x = np.clip(np.sort([shape["x0"], shape["x1"]]).astype(float), -0.5, size[0] - 0.5)
         y = np.clip(np.sort([shape["y0"], shape["y1"]]).astype(float), -0.5, size[1] - 0.5)
         box = [round(float(value), 1) for value in (x[0], y[0], x[1] - x[0], y[1] - y[0])]
         if min(box[2:]) >= SMALLEST:
-            hands.append({"box": box, "side": shape["name"]})
+            hands.append({"box": box} | ({} if shape["name"] == PERSON else {"side": shape["name"]}))
     return hands
 
 

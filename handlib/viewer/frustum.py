@@ -1,8 +1,9 @@
-"""Hands in the frustum of the picture they were found in; pure ``(image, prediction, state) -> figure`` functions.
+"""Hands or persons in the frustum of the picture they were found in; pure ``(image, prediction, state) -> figure``
+functions.
 
-Left the picture with its hands drawn over it, right the same hands in space (millimetres, camera frame) between the
-camera and the picture, which stands behind them as a backdrop: seen from the camera's place the two must agree, and
-from the side one sees how far away the hands were placed.
+Left the picture with them drawn over it, right the same in space (millimetres, camera frame) between the camera and the
+picture, which stands behind them as a backdrop: seen from the camera's place the two must agree, and from the side one
+sees how far away they were placed.
 """
 
 import dataclasses
@@ -21,18 +22,18 @@ VIEWS = ("camera", "side")
 PIXELS = 900  # longest side of the picture in a figure
 GRID = 150  # longest side of the backdrop in cells
 BEHIND = 1.12  # depth of the backdrop in depths of the farthest vertex
-_FAR, _BEFORE = 2.0, 0.3  # m: hands that are too far off are shown without all the room before them
+_FAR, _BEFORE = 2.0, 0.3  # m: what is too far off is shown without all the room before it
 _SIDE_EYE = dict(x=0.95, y=-0.45, z=-0.7)
 _TURN = np.array([[0.5, 0, 0.866], [0.217, 0.968, -0.125], [-0.838, 0.25, 0.484]])  # from camera to side view
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What the user has set. opacity: of the hands, 0..1; hands: the numbers shown (None: all); view: in space, from
-    the "camera" or from the "side"; backdrop, boxes: whether they are there."""
+    """What the user has set. opacity: of hands or persons, 0..1; chosen: the numbers shown (None: all); view: in space,
+    from the "camera" or from the "side"; backdrop, boxes: whether they are there."""
 
     opacity: float = 0.9
-    hands: tuple | None = None
+    chosen: tuple | None = None
     view: str = "side"
     backdrop: bool = True
     boxes: bool = True
@@ -43,27 +44,27 @@ class State:
         if not 0 <= self.opacity <= 1:
             raise ValueError(f"opacity is a number from 0 to 1, not {self.opacity}")
 
-    def shows(self, hand):
-        return self.hands is None or hand in self.hands
+    def shows(self, number):
+        return self.chosen is None or number in self.chosen
 
 
 def names(prediction):
-    """What the hands are called: ["0 right", …]."""
-    return [f"{number} {mesh.SIDES[int(side)]}" for number, side in enumerate(prediction.side)]
+    """What the hands or persons are called: ["0 right", …], ["0 person", …]."""
+    return [f"{number} {label}" for number, label in enumerate(prediction.labels)]
 
 
 def caption(prediction):
     """Name, camera, and how well places in space and in the picture agree."""
     off = ", ".join(f"{value:.1f}" for value in prediction.reprojection_px)
-    count = len(prediction.side)
-    hands = f"{count} hand{'s' * (count > 1)}, joints off by {off} px" if count else "no hand"
-    return f"{prediction.name} · {hands} · {prediction.K_source}"
+    found = prediction.subject.counted(len(prediction))
+    found += f", joints off by {off} px" if len(prediction) else ""
+    return f"{prediction.name} · {found} · {prediction.K_source}"
 
 
 def figure(image, prediction, state=None, controls=True):
     """The figure of a state. image: uint8 (h, w, 3) RGB, upright; prediction: `handlib.predict.Prediction`.
 
-    controls: with a slider of opacity, a button for each hand and for each view in the figure itself, for a page
+    controls: with a slider of opacity, a button for each mesh and for each view in the figure itself, for a page
     without Python behind it.
     """
     state = state or State()
@@ -98,14 +99,16 @@ def update(shown, prediction, state):
 
 
 def _owners(prediction):
-    """Of every trace, in order: the number of its hand, or what it is; and whether it stands left (1) or right (2)."""
-    hands = _far_first(prediction)
-    flat, solid = ["picture", *hands, "boxes"], ["backdrop", "frustum", *hands]
+    """Of every trace, in order: the number of its hand or person, or what it is; and whether it stands left (1) or
+    right (2).
+    """
+    meshes = _far_first(prediction)
+    flat, solid = ["picture", *meshes, "boxes"], ["backdrop", "frustum", *meshes]
     return [(owner, 1) for owner in flat] + [(owner, 2) for owner in solid]
 
 
 def _far_first(prediction):
-    return np.argsort(-prediction.verts_cam[:, :, 2].mean(1)).tolist() if len(prediction.side) else []
+    return np.argsort(-prediction.verts_cam[:, :, 2].mean(1)).tolist() if len(prediction) else []
 
 
 def _changing(owner, column, state):
@@ -121,15 +124,15 @@ def _traces(image, prediction, state):
     step = prediction.size[0] / small.shape[1]
     place = dict(dx=step, dy=step, x0=(step - 1) / 2, y0=(step - 1) / 2, hoverinfo="skip")
     made = [go.Image(source=browser.data_uri(small), **place)]
-    hands = _far_first(prediction)
-    made += [go.Image(source=_layer(prediction, hand, K, small.shape[:2]), **place) for hand in hands]
+    order = _far_first(prediction)
+    made += [go.Image(source=_layer(prediction, number, K, small.shape[:2]), **place) for number in order]
     x, y = _box_lines(prediction)
     made.append(go.Scatter(x=x, y=y, mode="lines", line=dict(color=palette.BOX, width=2), hoverinfo="skip"))
     made += [_backdrop(small, prediction), _frustum(prediction)]
-    for hand in hands:
-        side = mesh.SIDES[int(prediction.side[hand])]
-        shown = mesh.Hand(side, prediction.verts_cam[hand], prediction.faces(side), prediction.joints_cam[hand], None)
-        made.append(mesh.solid_mesh(**mesh.mesh_values(shown), **mesh.coloured(shown, "skin")))
+    for number in order:
+        label = prediction.labels[number]
+        shown = mesh.Hand(label, prediction.verts_cam[number], prediction.faces_of(number), None, None)
+        made.append(mesh.solid_mesh(**mesh.mesh_values(shown), color=palette.of_label(label, number)))
     for trace, (owner, column) in zip(made, _owners(prediction), strict=True):
         trace.update(_changing(owner, column, state))
     return made
@@ -146,9 +149,9 @@ def _shrunk(image, prediction):
     return (image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)), K
 
 
-def _layer(prediction, hand, K, size):
-    """A hand alone, drawn on nothing, as a data URI."""
-    rgba = render.shade(drawn.meshes(prediction, [hand]), K, size)
+def _layer(prediction, number, K, size):
+    """A hand or person alone, drawn on nothing, as a data URI."""
+    rgba = render.shade(drawn.meshes(prediction, [number]), K, size)
     colours = rgba[..., :3] / np.maximum(rgba[..., 3:], 1e-6)
     picture = np.concatenate([colours, rgba[..., 3:]], -1)
     return browser.data_uri((255 * picture).round().clip(0, 255).astype(np.uint8))
@@ -168,7 +171,7 @@ def _far(prediction):
 
 
 def _near(prediction):
-    """Depth at which the frustum begins, m: at the camera, unless the hands are far away."""
+    """Depth at which the frustum begins, m: at the camera, unless hands or persons are far away."""
     verts = prediction.verts_cam
     nearest = float(verts[..., 2].min()) if len(verts) else 0.0
     return max(nearest - _BEFORE, 0.0) if _far(prediction) > _FAR else 0.0
@@ -241,28 +244,28 @@ def _slider(owners, state):
 
 
 def _buttons(owners, prediction, limits, state):
-    """A menu of views, and one that shows and hides hands."""
+    """A menu of views, and one that shows and hides hands or persons."""
     place = dict(type="buttons", direction="right", showactive=False, y=-0.02, yanchor="top", pad=dict(t=4))
     views = [
         dict(label=f"from the {view}", method="relayout", args=[{"scene.camera": _camera(view, limits)}])
         for view in VIEWS
     ]
     switches = []
-    for hand, name in enumerate(names(prediction)):
-        traces = [number for number, (owner, _) in enumerate(owners) if owner == hand]
-        ways = [{"visible": value} for value in ((False, True) if state.shows(hand) else (True, False))]
+    for one, name in enumerate(names(prediction)):
+        traces = [number for number, (owner, _) in enumerate(owners) if owner == one]
+        ways = [{"visible": value} for value in ((False, True) if state.shows(one) else (True, False))]
         switches.append(dict(label=name, method="restyle", args=[ways[0], traces], args2=[ways[1], traces]))
     menus = [dict(place, buttons=views, x=0.52, xanchor="left")]
     return menus + ([dict(place, buttons=switches, x=1.0, xanchor="right")] if switches else [])
 
 
 def twin(image, prediction, state=None):
-    """The state as a matplotlib figure: the picture with its hands, and the frustum from the side."""
+    """The state as a matplotlib figure: the picture with its meshes, and the frustum from the side."""
     state = state or State()
-    chosen = [hand for hand in range(len(prediction.side)) if state.shows(hand)]
+    chosen = [number for number in range(len(prediction)) if state.shows(number)]
     small, K = _shrunk(image, prediction)
-    hands = drawn.meshes(prediction, chosen)
-    over = render.overlay(small, hands, K, alpha=state.opacity) if hands else small
+    meshes = drawn.meshes(prediction, chosen)
+    over = render.overlay(small, meshes, K, alpha=state.opacity) if meshes else small
     (width, height), tall = prediction.size, 4.2
     sheet, ((left, right),) = figures.sheet(tall * width / height + tall + 0.2, tall + 0.5, 1, 2)
     sheet.suptitle(caption(prediction), fontsize=8, color=palette.INK)
@@ -271,11 +274,11 @@ def twin(image, prediction, state=None):
         x, y = _box_lines(prediction)
         ratio = small.shape[1] / width
         left.plot((x + 0.5) * ratio - 0.5, (y + 0.5) * ratio - 0.5, color=palette.BOX, lw=1.4)
-    figures.show_picture(right, _from_the_side(small, prediction, hands, state), "in space, from the camera's right")
+    figures.show_picture(right, _from_the_side(small, prediction, meshes, state), "in space, from the camera's right")
     return sheet
 
 
-def _from_the_side(small, prediction, hands, state):
+def _from_the_side(small, prediction, meshes, state):
     """The frustum as a picture, uint8."""
     limits = mesh.limits(
         np.concatenate([_edges(prediction).reshape(-1, 3), prediction.verts_cam.reshape(-1, 3)]) @ _TURN.T
@@ -294,12 +297,12 @@ def _from_the_side(small, prediction, hands, state):
     for ends in project(_edges(prediction) @ _TURN.T + offset, K):
         first, second = (tuple(np.rint(16 * end).astype(int).tolist()) for end in ends)
         cv2.line(canvas, first, second, palette.rgb(palette.FAINT).tolist(), 1, cv2.LINE_AA, 4)
-    moved = [one._replace(verts=one.verts @ _TURN.T + offset) for one in hands]
+    moved = [one._replace(verts=one.verts @ _TURN.T + offset) for one in meshes]
     return render.overlay(canvas, moved, K, alpha=state.opacity) if moved else canvas
 
 
 def sheet(images, predictions, state=None, columns=3, tile=4.0):
-    """Pictures with their hands and boxes drawn over them, side by side; a matplotlib figure."""
+    """Pictures with their hands or persons and boxes drawn over them, side by side; a matplotlib figure."""
     state = state or State()
     over = [drawn.overlay(image, one, state.opacity) for image, one in zip(images, predictions, strict=True)]
 
@@ -307,5 +310,5 @@ def sheet(images, predictions, state=None, columns=3, tile=4.0):
         if state.boxes and len(predictions[place].boxes):
             axes.plot(*_box_lines(predictions[place]), color=palette.BOX, lw=1.2)
 
-    words = [f"{one.name}\n{', '.join(names(one)) or 'no hand'}" for one in predictions]
+    words = [f"{one.name}\n{', '.join(names(one)) or one.subject.counted(0)}" for one in predictions]
     return figures.grid(over, words, columns, tile, decorate)

@@ -46,14 +46,14 @@ def dataset_browser(pack, layers, state=None):
     return ipywidgets.VBox([frame, ipywidgets.HBox(switches), ipywidgets.HBox([_filling(shown)])])
 
 
-def hands_in_frustum(image, prediction, state=None):
-    """A picture's hands in its frustum (`frustum.figure`): opacity, a switch for each hand, the view."""
+def in_frustum(image, prediction, state=None):
+    """A picture's hands or persons in its frustum (`frustum.figure`): opacity, a switch for each, the view."""
     state = state or frustum.State()
     shown = go.FigureWidget(frustum.figure(image, prediction, state, controls=False))
     names = frustum.names(prediction)
     controls = {
         "opacity": ipywidgets.FloatSlider(state.opacity, min=0, max=1, step=0.05, description="opacity"),
-        "hands": [_switch(name, state.shows(hand)) for hand, name in enumerate(names)],
+        "chosen": [_switch(name, state.shows(number)) for number, name in enumerate(names)],
         "view": _choice("from", frustum.VIEWS, state.view),
         "backdrop": _switch("backdrop", state.backdrop),
         "boxes": _switch("boxes", state.boxes),
@@ -61,28 +61,30 @@ def hands_in_frustum(image, prediction, state=None):
 
     def redraw():
         values = _values(controls)
-        chosen = tuple(hand for hand, there in enumerate(values["hands"]) if there)
-        frustum.update(shown, prediction, frustum.State(**values | {"hands": chosen}))
+        chosen = tuple(number for number, there in enumerate(values["chosen"]) if there)
+        frustum.update(shown, prediction, frustum.State(**values | {"chosen": chosen}))
 
     _follow(controls, redraw)
-    row = [controls["opacity"], *controls["hands"], controls["backdrop"], controls["boxes"], controls["view"]]
+    row = [controls["opacity"], *controls["chosen"], controls["backdrop"], controls["boxes"], controls["view"]]
     wrapping = {"flex_flow": "row wrap"}
     return ipywidgets.VBox([ipywidgets.Box(row, layout=wrapping), ipywidgets.HBox([_filling(shown)])])
 
 
 class BoxDrawer(ipywidgets.VBox):
-    """Draw a box about every hand; each stroke is kept in a file that `handlib.predict` takes.
+    """Draw a box about every hand, or person; each stroke is kept in a file that `handlib.predict` takes.
 
     pictures: {name: uint8 (h, w, 3) RGB, upright, or a path}; file: of `handlib.predict.box_files`, which is gone on
     with where it is there; what is drawn goes into a .json (``file``), for a .csv into one of the same name.
+    subject: `handlib.predict.HAND` (None) or PERSON, whose boxes have no side.
     ``hands``: {name: [{"box": [x, y, w, h], "side": …}, …]} so far.
     """
 
-    def __init__(self, pictures, file):
-        from handlib.predict import BoxFile
+    def __init__(self, pictures, file, subject=None):
+        from handlib.predict import HAND, BoxFile
 
+        subject = subject or HAND
         self.pictures, self.file = dict(pictures), Path(file).with_suffix(".json")
-        before = BoxFile(file) if Path(file).exists() else None
+        before = BoxFile(file, subject) if Path(file).exists() else None
         self._all = {} if before is None else dict(before.hands)
         known = {name: before and before.key_of(name, number) for number, name in enumerate(self.pictures)}
         self._keys = {name: key or name for name, key in known.items()}
@@ -91,10 +93,10 @@ class BoxDrawer(ipywidgets.VBox):
         self._others = {name: [hand for hand in hands if "box" not in hand] for name, hands in there.items()}
         first = next(iter(self.pictures))
         self.picture = ipywidgets.Dropdown(options=list(self.pictures), value=first, description="picture")
-        self.side = _choice("draw", mesh.SIDES, "right")
+        self.side = _choice("draw", subject.labels, subject.labels[0])
         undo = ipywidgets.Button(description="remove the last")
         self.words = ipywidgets.HTML()
-        self.shown = go.FigureWidget(boxes.figure(self._image(), self.hands[first]))
+        self.shown = go.FigureWidget(boxes.figure(self._image(), self.hands[first], self.side.value))
         self._say()
         self.picture.observe(lambda change: self._turn_to(), "value")
         self.side.observe(lambda change: self._turn_to(), "value")

@@ -43,9 +43,9 @@ def test_opacity_and_choice(pair, paper):
     assert np.array_equal(export.overlay(paper, pair, opacity=0), paper)
     whole, faint = (export.overlay(paper, pair, opacity).astype(int) - paper for opacity in (1.0, 0.5))
     assert np.abs(whole - 2 * faint).max() <= 2
-    one = export.overlay(paper, pair, hands=[1])
+    one = export.overlay(paper, pair, which=[1])
     assert (one != paper).any() and np.array_equal(one[:, : W // 2], paper[:, : W // 2])
-    assert np.array_equal(export.overlay(paper, pair, hands=[]), paper)
+    assert np.array_equal(export.overlay(paper, pair, which=[]), paper)
 
 
 def test_other_pictures_and_opacities_are_refused(pair, paper):

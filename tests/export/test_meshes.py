@@ -130,7 +130,7 @@ class Glb:
 @pytest.mark.parametrize("axes, turn", [("y_up", [1, -1, -1]), ("house", [1, 1, 1])])
 def test_a_viewer_poses_the_glb_as_predicted(layers, pair, tmp_path, axes, turn):
     written = export.glb(pair, tmp_path / "pair.glb", layers, axes)
-    assert (written.hands, written.frames) == (2, 1)
+    assert (written.meshes, written.frames) == (2, 1)
     assert written.deviation_m < 1e-6 and 1e-5 < written.weights_deviation_m < 2e-3
     glb = Glb(tmp_path / "pair.glb")
     for hand, side in enumerate(("right", "left")):
@@ -158,7 +158,7 @@ def test_a_clip_moves_as_predicted_and_hides_what_is_not_there(layers, tmp_path)
     steady = own_pictures.clip(layers, 8)
     steady[3] = own_pictures.prediction(layers, sides=())
     written = export.glb_clip(steady, tmp_path / "clip.glb", layers, fps=10)
-    assert (written.hands, written.frames) == (1, 8) and written.deviation_m < 1e-6
+    assert (written.meshes, written.frames) == (1, 8) and written.deviation_m < 1e-6
     glb = Glb(tmp_path / "clip.glb")
     for frame in (0, 2, 4, 7):
         verts, _ = glb.posed(0, frame / 10)
@@ -206,6 +206,6 @@ def test_clips_need_a_rate_and_tracks_can_be_given(layers, tmp_path):
     made = own_pictures.clip(layers, 3)
     with pytest.raises(InputError, match="give a number above 0"):
         export.glb_clip(made, tmp_path / "x.glb", layers, fps=0)
-    only = [smoothing.Track(0, (0, 2), (0, 0))]
+    only = [smoothing.Track("right", (0, 2), (0, 0))]
     export.glb_clip(made, tmp_path / "x.glb", layers, fps=10, tracks=only)
     assert np.abs(Glb(tmp_path / "x.glb").posed(0, 0.1)[0]).max() == 0

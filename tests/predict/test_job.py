@@ -41,7 +41,7 @@ def test_a_folder_is_done_once_and_gone_on_with(folder, tmp_path, monkeypatch):
     predictor = predict.Predictor(net, device="cpu")
     given = {"boxes": tmp_path / "boxes.json", "formats": ["json", "obj", "glb", "overlay"], "show": False}
     done = predict.run(predictor, folder, tmp_path / "out", **given)
-    assert done.made == 2 and done.hands.picture.tolist() == ["a.png", "sub/b.png"]
+    assert done.made == 2 and done.found.picture.tolist() == ["a.png", "sub/b.png"]
     assert sorted(zip(done.skipped.picture, done.skipped.box, strict=True)) == [
         ("a.png", 1), ("broken.jpg", -1), ("sub/b.png", 1),
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_folder_is_done_once_and_gone_on_with(folder, tmp_path, monkeypatch):
     job.path_of(tmp_path / "out", "a.png").unlink()
     cv2.imwrite(str(folder / "broken.jpg"), picture(seed=7))
     done = predict.run(predictor, folder, tmp_path / "out", **given)
-    assert done.made == 2 and len(done.hands) == 3 and len(done.skipped) == 3
+    assert done.made == 2 and len(done.found) == 3 and len(done.skipped) == 3
 
 
 def test_what_was_done_is_kept_when_a_job_breaks(folder, tmp_path, monkeypatch):
@@ -114,8 +114,8 @@ def test_other_folders_and_sources_are_refused(folder, tmp_path, predictor):
 
 def test_a_list_of_arrays_and_the_whole_picture(tmp_path, predictor):
     done = predict.run(predictor, [picture(seed=1), picture(seed=2)], tmp_path / "out", "whole", "left", show=False)
-    assert done.hands.picture.tolist() == ["000000", "000001"] and set(done.hands.side) == {"left"}
-    assert done.hands.w.tolist() == [200, 200]
+    assert done.found.picture.tolist() == ["000000", "000001"] and set(done.found.side) == {"left"}
+    assert done.found.w.tolist() == [200, 200]
 
 
 def test_a_video_becomes_a_clip(tmp_path, predictor):
@@ -123,11 +123,11 @@ def test_a_video_becomes_a_clip(tmp_path, predictor):
     boxes = boxes_of(tmp_path / "boxes.csv", [0, 1, 2, 3, 5, 6, 7])
     given = {"boxes": boxes, "formats": ["overlay", "glb"], "smooth": "zero_lag", "show": False}
     done = predict.run(predictor, path, tmp_path / "out", **given)
-    assert done.made == 8 and len(done.hands) == 7 and done.remarks == []
+    assert done.made == 8 and len(done.found) == 7 and done.remarks == []
     assert done.skipped.picture.tolist() == ["000004"]
     reader = cv2.VideoCapture(str(tmp_path / "out" / "overlay_zero_lag.mp4"))
     assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == 8 and (tmp_path / "out" / "hands_zero_lag.glb").is_file()
-    jitter = done.jitter[done.jitter.hand == "all"].set_index("clip").jitter_mm_per_frame2
+    jitter = done.jitter[done.jitter.track == "all"].set_index("clip").jitter_mm_per_frame2
     assert jitter["after"] < jitter["before"] and (tmp_path / "out" / "jitter.csv").is_file()
 
 
@@ -146,7 +146,7 @@ def test_frames_of_another_size_are_said_and_fitted_in(tmp_path, predictor):
     frames = [picture(160, 120, seed=1), picture(160, 120, seed=2), picture(81, 90, seed=3)]
     given = {"boxes": "whole", "sides": "right", "formats": ["overlay"], "fps": 10, "show": False}
     done = predict.run(predictor, frames, tmp_path / "out", **given)
-    assert done.made == 3 and done.hands.h.tolist() == [120, 120, 90]
+    assert done.made == 3 and done.found.h.tolist() == [120, 120, 90]
     reader = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
     assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and reader.get(cv2.CAP_PROP_FRAME_WIDTH) == 160
 

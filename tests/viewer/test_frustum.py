@@ -52,7 +52,7 @@ def test_layers_are_the_overlay_taken_apart(pair, image):
     figure = _by_owner(frustum.figure(image, pair, frustum.State(opacity=1.0)), pair)
     for hand in (0, 1):
         rgba = _decoded(figure[hand, 1].source)
-        alone = export.overlay(image, pair, opacity=1.0, hands=[hand])
+        alone = export.overlay(image, pair, opacity=1.0, which=[hand])
         cover = rgba[..., 3:] / 255
         assert np.abs(image * (1 - cover) + rgba[..., 2::-1] * cover - alone).max() < 4
 
@@ -81,7 +81,7 @@ def test_hands_far_away_are_shown_without_the_room_before_them(pair):
     assert frustum._limits(pair)["z"][0] <= 0
 
 
-@pytest.mark.parametrize("state", [frustum.State(0.4, (1,), "camera", False, False), frustum.State(hands=())])
+@pytest.mark.parametrize("state", [frustum.State(0.4, (1,), "camera", False, False), frustum.State(chosen=())])
 def test_the_widget_shows_what_the_figure_of_its_state_shows(pair, image, state, same):
     shown = go.FigureWidget(frustum.figure(image, pair, controls=False))
     frustum.update(shown, pair, state)
@@ -89,7 +89,7 @@ def test_the_widget_shows_what_the_figure_of_its_state_shows(pair, image, state,
 
 
 def test_every_control_reaches_the_figure(pair, image):
-    widget = widgets.hands_in_frustum(image, pair)
+    widget = widgets.in_frustum(image, pair)
     found = {one.description: one for one in _inside(widget) if getattr(one, "description", "")}
     shown = next(one for one in _inside(widget) if isinstance(one, go.FigureWidget))
     for label, value in {"opacity": 0.3, "0 right": False, "from": "camera", "backdrop": False, "boxes": False}.items():
@@ -132,7 +132,7 @@ def test_the_static_twin_shows_picture_and_space(pair, image):
     assert np.array_equal(left, export.overlay(image, pair))
     backdrop = (np.abs(right.astype(int) - palette.rgb(palette.PAPER)) > 12).any(-1)
     assert 0.05 < backdrop.mean() < 0.6 and not backdrop[0].any() and not backdrop[:, 0].any()
-    bare = frustum.twin(image, pair, frustum.State(hands=(), boxes=False)).axes[0]
+    bare = frustum.twin(image, pair, frustum.State(chosen=(), boxes=False)).axes[0]
     assert np.array_equal(np.asarray(bare.images[0].get_array()), image) and not bare.lines
 
 
