@@ -10,7 +10,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import coco, people, ply
-from handlib.datasets.base import Skip
+from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, require_known
 
 OFFICIAL = "put EHF.json and the official pictures and meshes (…_img.jpg, …_align.ply) there"
@@ -50,6 +50,7 @@ class Ehf(people.People):
         self.pictures, rows = coco.read(path, take, mend=OFFICIAL)
         self.people = [(number, image, *taken) for number, (image, taken) in rows.items()]
         self.sources[path.name] = path
+        self.facts["fits_of"] = fits_of(self.folder, "SMPL-X")
 
     def sample(self, number, image, box, whole, parts):
         picture = self.pictures[image]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handlib.datasets import coco, coco_wholebody, people
-from handlib.datasets.base import Skip
+from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, require, require_known
 
 SPLITS = ("train", "test")
@@ -19,7 +19,7 @@ LISTS = ("intra", "inter")
 EVERY = {"train": 10, "test": 100}  # as published
 OFFICIAL = "put the official annotations and splits of UBody there"
 _KEYPOINTS, _FITS = "keypoint_annotation.json", "smplx_annotation.json"
-_HAND, _FACE = 0.65, 1.2  # how much larger the boxes of hands, and of the face's points, become
+HAND, FACE = 0.65, 1.2  # how much larger the boxes of hands, and of the face's points, become
 
 
 def splits(root):
@@ -71,6 +71,7 @@ class UBody(people.People):
         self.videos = _videos(self.root / "splits" / f"{test_list}_scene_test_list.npy")
         self.scenes = {scene: self._scene(scene) for scene in scenes or known}
         self.people = [person for _, _, found in self.scenes.values() for person in found]
+        self.facts["fits_of"] = fits_of(root, "SMPL-X")
         self.options = {"test_list": test_list, "scenes": list(self.scenes), "every": self.every}
 
     def _scene(self, scene):
@@ -144,10 +145,10 @@ def _videos(path):
 def _part_boxes(found):
     """As published: boxes of hands smaller than annotated, that of the face from its points, visible or not."""
     left, right, face = found.seen
-    yield enlarged(found.boxes[0], _HAND) if left else None
-    yield enlarged(found.boxes[1], _HAND) if right else None
+    yield enlarged(found.boxes[0], HAND) if left else None
+    yield enlarged(found.boxes[1], HAND) if right else None
     points = coco_wholebody.face_points(found)
-    yield enlarged(np.concatenate([points.min(0), np.ptp(points, 0)]), _FACE) if face else None
+    yield enlarged(np.concatenate([points.min(0), np.ptp(points, 0)]), FACE) if face else None
 
 
 def enlarged(box, factor):

@@ -83,6 +83,7 @@ class _Body:
     at_rest: np.ndarray
     around: sparse.csr_matrix  # mean of the neighbours
     part: np.ndarray  # of each refined vertex: 0 body, 1 left hand, 2 right hand, 3 face
+    part_coarse: np.ndarray  # the same of the body's own vertices
 
 
 FIELDS = 9  # columns of ``at_rest``: place 3, hair, eye, iris, pupil, mouth, lips and brows together
@@ -112,6 +113,7 @@ def body():
         at_rest=refinement.values(fields).astype(np.float32),
         around=_neighbours(faces, len(place)),
         part=refinement.values(chosen).argmax(1),
+        part_coarse=part.astype(int),
     )
 
 

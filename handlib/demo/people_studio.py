@@ -1,15 +1,17 @@
 """The rendering of whole people: light, shadows, skin, cloth and the place around. Imports no torch."""
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
 
 from handlib import geometry, render
-from handlib.demo import outfits, scene, skin
+from handlib.demo import outfits, pool, scene, skin
 
 _REACH = 0.35  # m around a point within which things take its sky away
-_COARSE = 2  # what is behind everyone is drawn so many times smaller
+PARTS = ("body", "lhand", "rhand", "face")
+_SHARP = 400  # what is behind everyone is drawn smaller by a whole number from 2 on, so that it is about as wide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +37,16 @@ class Shot:
     things: tuple
     outside: bool
 
+    @functools.cached_property
+    def meshes(self):
+        """[(verts, faces)] in the camera's frame as drawn: everybody with their clothes, then near things."""
+        drawn = [(outfits.dressed(person.outfit, person.verts), outfits.body().faces) for person in self.people]
+        return drawn + [(_moved(thing, self.camera), thing.faces) for thing in self.things if not thing.far]
 
-def meshes(shot):
-    """[(verts, faces)] in the camera's frame as drawn: everybody with their clothes, then near things."""
-    drawn = [(outfits.dressed(person.outfit, person.verts), outfits.body().faces) for person in shot.people]
-    return drawn + [(_moved(thing, shot.camera), thing.faces) for thing in shot.things if not thing.far]
+    @functools.cached_property
+    def near(self):
+        """These as a `render.Scene`."""
+        return render.Scene(self.meshes)
 
 
 def _moved(thing, camera):
@@ -49,18 +56,70 @@ def _moved(thing, camera):
 def picture(shot, seed):
     """RGB uint8 (h, w, 3) of a `Shot`; the same bytes for the same arguments."""
     rng = np.random.default_rng(seed)
-    drawing = _Drawing(shot, meshes(shot), rng)
+    drawing = _Drawing(shot, rng)
     light = _sky(shot)
     for layer in (drawing.back(), drawing.front()):
         light = layer[..., :3] + (1 - layer[..., 3:]) * light
     return scene._developed(light, shot.look, rng, 1.0)
 
 
-def write(job):
-    """Render and write one (path, `Shot`, seed) as a JPEG."""
+def shoot(job):
+    """Render and write one (path, `Shot`, seed), as a JPEG or PNG as its name says; returns what `seen` says of it."""
     path, shot, seed = job
-    if not cv2.imwrite(str(path), picture(shot, seed)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
-        raise OSError(f"{path} could not be written")
+    made, found = taken((shot, seed))
+    pool.save(path, made)
+    return found
+
+
+def taken(job):
+    """The `picture` of a (`Shot`, seed), and what `seen` says of it."""
+    shot, seed = job
+    return picture(shot, seed), seen(shot)
+
+
+def seen(shot):
+    """What is to be seen of each person: boxes (N, 4, 4) x, y, w, h px of `PARTS`, zeros where nothing is; shares
+    (N, 4): how much of what the camera would see of a part on an empty, larger picture it is; visible (N, 137): joints
+    that nothing hides, in the picture.
+    """
+    size, K, own = shot.camera.size, shot.camera.K, outfits.body()
+    mask, depth = _labels(shot.near, len(shot.people), own.part, K, size)
+    wide = np.diag([0.5, 0.5, 1]) @ K + np.array([[0, 0, size[1] / 2], [0, 0, size[0] / 2], [0, 0, 0]])
+    room = (3 * size[0] // 2, 3 * size[1] // 2)  # three times what the picture shows, at half the scale
+    boxes, shares = np.zeros((len(shot.people), 4, 4)), np.zeros((len(shot.people), 4))
+    visible = np.zeros((len(shot.people), 137), bool)
+    for number, person in enumerate(shot.people):
+        alone, _ = _labels(render.Scene([(person.verts, own.coarse)]), 1, own.part_coarse, wide, room)
+        for row in range(4):
+            labels = np.arange(1, 5) if row == 0 else [row + 1]
+            shown, all_of_it = np.isin(mask - 4 * number, labels), np.isin(alone, labels).sum()
+            shares[number, row] = min(shown.sum() / max(4 * all_of_it, 1), 1)
+            if shown.any():
+                boxes[number, row] = cv2.boundingRect(shown.astype(np.uint8))
+        visible[number] = _in_view(person.joints, depth, K)
+    return {"boxes": boxes, "shares": shares, "visible": visible}
+
+
+def _labels(things, count, part, K, size):
+    """Which of the first ``count`` meshes of a `render.Scene`, all people, is nearest at each pixel, and which part of
+    whom: (h, w) int, 0 or 1 + 4 * person + part; and how far away, (h, w) m. part: of each vertex of a person.
+    """
+    view = render.look(things, K, size)
+    mesh = things.mesh_of_face[view.hits.face]
+    vertex = things.faces[view.hits.face, view.hits.weights().argmax(1)]
+    mask, depth = np.zeros(size, int), np.full(size, np.inf)
+    own = np.where(mesh < count, 1 + 4 * mesh + part[vertex % len(part)], 0)  # every person has as many vertices
+    mask[view.rows, view.cols], depth[view.rows, view.cols] = own, view.hits.distance
+    return mask, depth
+
+
+def _in_view(joints, depth, K, deep=0.13):
+    """Whether joints (J, 3) are in the picture and at most ``deep`` m behind the surface there."""
+    pixels = np.round(geometry.project(joints, K)[:, :2]).astype(int)
+    inside = ((pixels >= 0) & (pixels < depth.shape[::-1])).all(1) & (joints[:, 2] > 0)
+    found = np.zeros(len(joints), bool)
+    found[inside] = joints[inside, 2] < depth[pixels[inside, 1], pixels[inside, 0]] + deep
+    return found
 
 
 def _sky(shot):
@@ -72,13 +131,13 @@ def _sky(shot):
 
 
 class _Drawing:
-    def __init__(self, shot, drawn, rng):
+    def __init__(self, shot, rng):
         self._shot, self._rng, self._camera = shot, rng, shot.camera
         far = [thing for thing in shot.things if thing.far]
         near = [thing for thing in shot.things if not thing.far]
         behind = [(geometry.world_to_camera(t.verts, self._camera.rot, self._camera.pos), t.faces) for t in far]
-        self._scene = render.Scene([*drawn, *behind])
-        self._before, self._behind = render.Scene(drawn), render.Scene(behind)
+        self._scene = render.Scene([*shot.meshes, *behind])
+        self._before, self._behind = shot.near, render.Scene(behind)
         self._normals = render.smooth_normals(self._scene)
         self._things = near + far
         rows = np.zeros((len(self._scene.verts), outfits.FIELDS), np.float32)
@@ -98,15 +157,14 @@ class _Drawing:
 
     def back(self):
         """Floor, walls, houses: coarse and a little out of focus."""
-        size = tuple((side + _COARSE - 1) // _COARSE for side in self._camera.size)
-        shift = 0.5 - 0.5 / _COARSE
-        K = np.diag([1 / _COARSE, 1 / _COARSE, 1]) @ self._camera.K - np.array(
-            [[0, 0, shift], [0, 0, shift], [0, 0, 0]]
-        )
+        coarse = max(2, round(self._camera.size[1] / _SHARP))
+        size = tuple((side + coarse - 1) // coarse for side in self._camera.size)
+        shift = 0.5 - 0.5 / coarse
+        K = np.diag([1 / coarse, 1 / coarse, 1]) @ self._camera.K - np.array([[0, 0, shift], [0, 0, shift], [0, 0, 0]])
         view = render.look(self._behind, K, size)
         view = view._replace(hits=view.hits._replace(face=view.hits.face + len(self._before.faces)))
         layer = cv2.GaussianBlur(self._layer(view, K, size, 3, 2.0), (0, 0), 1.0)
-        layer = cv2.resize(layer, None, fx=_COARSE, fy=_COARSE, interpolation=cv2.INTER_LINEAR)
+        layer = cv2.resize(layer, None, fx=coarse, fy=coarse, interpolation=cv2.INTER_LINEAR)
         return layer[: self._camera.size[0], : self._camera.size[1]]
 
     def _layer(self, view, K, size, rays, blur):

@@ -6,19 +6,16 @@ import pytest
 import torch
 
 from handlib import bodies, body_joints, datasets, geometry
-from handlib.demo import mscoco, people_studio
+from handlib.demo import mscoco
 from handlib.files import InputError
 
 PELVIS = body_joints.SMPLX137.joints.index("Pelvis")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """The pictures are grey."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people_studio, "picture", lambda shot, seed: np.full((*shot.camera.size, 3), 128, np.uint8))
-        root = tmp_path_factory.mktemp("demo") / "MSCOCO"
-        return mscoco.make(root, pictures=4, processes=1, show_progress=False)
+def data(tmp_path_factory, grey):
+    root = tmp_path_factory.mktemp("demo") / "MSCOCO"
+    return mscoco.make(root, pictures=4, processes=1, show_progress=False)
 
 
 def test_the_reader_reads_it(data):

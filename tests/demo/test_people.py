@@ -22,14 +22,14 @@ def shot(layer):
 def test_parameters_in_the_cameras_frame_give_the_same_people(layer, shot):
     """A person put into the world and then seen, and the layer with the person's own parameters, agree."""
     rng = np.random.default_rng(0)
-    parameters = people._parameters(rng, layer, "waving", 0.4, 0.1) | {"transl": np.array([0.3, -1.3, 0.2])}
+    parameters = people.doing(rng, layer, "waving", 0.4, 0.1) | {"transl": np.array([0.3, -1.3, 0.2])}
     seen = geometry.world_to_camera(people.posed(layer, parameters)[0], shot.camera.rot, shot.camera.pos)
     own = people.posed(layer, people.in_camera(layer, parameters, shot.camera))[0]
     np.testing.assert_allclose(own, seen, atol=2e-6)
 
 
 def test_boxes_are_of_what_is_seen(shot):
-    found, (height, width) = people.seen(shot), shot.camera.size
+    found, (height, width) = people_studio.seen(shot), shot.camera.size
     for number, person in enumerate(shot.people):
         pixels = geometry.project(person.joints, shot.camera.K)[:, :2]
         x, y, w, h = found["boxes"][number, 0]
@@ -43,7 +43,7 @@ def test_someone_in_front_hides_the_one_behind(shot):
     first = shot.people[0]
     behind = dataclasses.replace(first, verts=first.verts * 1.5, joints=first.joints * 1.5)
     both = dataclasses.replace(shot, people=(first, behind), things=())
-    shares = people.seen(both)["shares"]
+    shares = people_studio.seen(both)["shares"]
     assert shares[0, 0] > 0.9 and shares[1, 0] < 0.2
 
 
