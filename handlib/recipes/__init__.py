@@ -6,6 +6,8 @@ An override, or a line of the file, that no recipe knows is an error that names 
 """
 
 import dataclasses
+import math
+import os
 import types
 import typing
 from pathlib import Path
@@ -33,6 +35,13 @@ class Recipe:
     ``settle``: after each epoch measure the batch norms' statistics anew, on its last so many passes; null: leave them
     to the running average, which the weights of a training of few steps outrun.
     ``dataset``, ``mode``: the packs that it is for; ``mode`` is OakInk's way of splitting, or DexYCB's setup.
+    ``mix``: groups of data sets that are trained on together, each group as much as the others, where several packs
+    are given (handlib.training.mixing); ``validation_dataset``: what it is validated on where it is not ``dataset``.
+    ``schedule``: null, the rate falls by ``gamma`` at the ``milestones``; "cosine", at every step from ``lr`` to
+    ``lr_end`` over all epochs (then ``epochs`` belongs to what is learnt).
+    ``network_options``: of the network's constructor, and attributes of it (OSX's decoder, camera_only, …).
+    ``start``: what it begins with instead of fresh weights: a checkpoint of the network, or the file or files that
+    ``transplant`` takes, the tool of `handlib.networks.transplants` by which it was published.
     """
 
     name: str
@@ -47,6 +56,8 @@ class Recipe:
     optimizer: str = "adam"
     milestones: tuple = ()
     gamma: float = 0.1
+    schedule: str | None = None
+    lr_end: float | None = None
     drop_last: bool = True
     shuffle: bool = True
     validate_every: int = 1
@@ -60,14 +71,28 @@ class Recipe:
     published: bool = False
     dataset: str = "interhand"
     mode: str | None = None
+    mix: tuple | None = None
+    validation_dataset: str | None = None
+    network_options: dict | None = None
+    transplant: str | None = None
+    start: str | tuple | None = None
     samples: int | None = None
     steps_per_epoch: int | None = None
     settle: int | None = None
     log_every: int = 50
 
-    def learning_rate(self, epoch):
-        """The rate of that epoch, from its number alone: a resumed training needs no scheduler state."""
+    def learning_rate(self, epoch, step=0, steps=1):
+        """The rate of a step of that epoch of ``steps``, from the numbers alone: a resumed training needs no scheduler
+        state.
+        """
+        if self.schedule == "cosine":
+            done = (epoch + step / steps) / self.epochs
+            return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * done)) / 2
         return self.lr * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+
+    def mixed(self):
+        """Names of all data sets that it mixes."""
+        return [name for group in self.mix or () for name in group]
 
     def accumulation(self, devices=1):
         """Forward passes per optimiser step. InputError when batch is not a multiple of per_device_batch * devices."""
@@ -83,7 +108,8 @@ class Recipe:
 
     def identity(self):
         """What must be equal for a training to be the same training (used when it resumes)."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in TECHNICAL}
+        free = set(TECHNICAL) - ({"epochs"} if self.schedule == "cosine" else set())
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
 
 
 def names():
@@ -110,8 +136,14 @@ FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _POSITIVE = (
     "epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every", "clip",
-    "settle",
+    "settle", "lr_end",
 )  # fmt: skip
+SCHEDULES = (None, "cosine")
+TRANSPLANTS = {  # tools of `networks.transplants` -> the files that each takes, in order
+    "convert_simple_to_pose2pose": ("Simple Baseline's 2D pose network",),
+    "merge_hand_to_all": ("Hand4Whole's first stage", "hand-only Pose2Pose"),
+    "reset_epoch": ("a snapshot",),
+}
 
 
 def _values(recipe):
@@ -145,18 +177,37 @@ def _checked(values, source):
     for name in _POSITIVE:
         if values.get(name) is not None and not values[name] > 0:
             raise InputError(source, f"must be positive, not {values[name]}", "correct it", field=name)
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    for name, known in (("schedule", SCHEDULES), ("transplant", (None, *TRANSPLANTS))):
+        if getattr(recipe, name) not in known:
+            raise InputError(source, f"is {values[name]!r}", f"one of {', '.join(map(str, known))}", field=name)
+    if recipe.schedule == "cosine" and recipe.lr_end is None:
+        raise InputError(source, "is missing", "say to what rate the cosine falls", field="lr_end")
+    return recipe
 
 
 def _typed(name, value, source):
     """The value as the type that the recipe declares; whole numbers do for floats and lists for tuples."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if name == "mix" and value is not None:
+        return _groups(value, source)
     wanted = _TYPES[name]
     options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if tuple in options and isinstance(value, list | tuple):
-        return tuple(value)
+        return tuple(os.fspath(one) if isinstance(one, os.PathLike) else one for one in value)
     if isinstance(value, options) and not (isinstance(value, bool) and bool not in options):
         return value
     expected = " or ".join("null" if option is types.NoneType else option.__name__ for option in options)
     raise InputError(source, f"must be {expected}, not {value!r}", "correct it", field=name)
+
+
+def _groups(value, source):
+    """``mix`` as tuples of names."""
+    groups = value if isinstance(value, list | tuple) else ()
+    if not groups or not all(isinstance(group, list | tuple) and group for group in groups):
+        mend = "write groups of data sets, as [[human36m], [mscoco, mpii]]"
+        raise InputError(source, f"must be a list of lists of names, not {value!r}", mend, field="mix")
+    return tuple(tuple(map(str, group)) for group in groups)

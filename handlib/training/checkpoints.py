@@ -126,7 +126,7 @@ class Keeper(pl.Callback):
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "lr": self.recipe.learning_rate(trainer.current_epoch),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "samples_per_s": round(steps * self.recipe.batch / seconds, 2),
             **{name: float(value) for name, value in terms.items()},
         }

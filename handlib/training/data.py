@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from handlib import crops, geometry
 from handlib.files import InputError, require_known
+from handlib.training.mixing import Mixture
 
 # By the `kind` of a network's ``input``: the crop, and how its augmentation is drawn.
 CROPS = {
@@ -78,7 +79,8 @@ class Crops(Dataset):
 class Order(Sampler):
     """The (round, index) pairs of one process. A step uses the same ``batch`` samples whatever the size of ``world``.
 
-    A round goes once through ``indices``, in the order of (seed, round). An epoch is one round cut into batches; with
+    A round goes once through ``indices``, or as a `mixing.Mixture` says, in the order of (seed, round); the copies of
+    a sample in a round have numbers of their own. An epoch is one round cut into batches; with
     ``steps`` it is that many steps, in as many rounds as they take. Inside a batch the passes follow one another, and
     each pass is dealt to the processes in blocks of ``per_device``. Without ``drop_last`` the last batch is filled up
     from the next round, so that every step weighs the same.
@@ -87,9 +89,10 @@ class Order(Sampler):
     def __init__(
         self, indices, batch, per_device, *, seed=0, shuffle=True, drop_last=True, steps=None, rank=0, world=1
     ):
-        self.indices, self.batch, self.per_device = np.asarray(indices), batch, per_device
+        self.mixture = indices if isinstance(indices, Mixture) else Mixture([indices])
+        self.batch, self.per_device, length = batch, per_device, len(self.mixture)
         self.seed, self.shuffle, self.rank, self.world, self.epoch = seed, shuffle, rank, world, 0
-        self.steps = steps or (len(indices) // batch if drop_last else -(-len(indices) // batch))
+        self.steps = steps or (length // batch if drop_last else -(-length // batch))
 
     def set_epoch(self, epoch):  # Lightning calls it before each epoch
         self.epoch = epoch
@@ -99,15 +102,17 @@ class Order(Sampler):
 
     def __iter__(self):
         count = self.steps * self.batch
-        rounds = -(-count // len(self.indices))
+        rounds = -(-count // len(self.mixture))
         numbers = np.arange(rounds) + self.epoch * rounds
-        order = np.concatenate([self._round(number) for number in numbers])[:count]
-        places = np.stack([np.repeat(numbers, len(self.indices))[:count], order], 1)
+        places = np.concatenate([self._round(number) for number in numbers])[:count]
         mine = places.reshape(-1, self.world, self.per_device, 2)[:, self.rank].reshape(-1, 2)
         return (tuple(place) for place in mine.tolist())
 
     def _round(self, number):
-        return np.random.default_rng([self.seed, number]).permutation(self.indices) if self.shuffle else self.indices
+        """(samples, 2): a number that no other copy of the sample has, and its place."""
+        rng = np.random.default_rng([self.seed, number])
+        places = self.mixture.round(rng) + [number * self.mixture.copies, 0]
+        return places[rng.permutation(len(places))] if self.shuffle else places
 
 
 def loader(items, order, batch, workers=0, drop_last=False):

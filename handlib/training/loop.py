@@ -1,4 +1,4 @@
-"""``fit``: a recipe, a pack and an output folder -> a trained network. Lightning runs the loops."""
+"""``fit``: a recipe, packs and an output folder -> a trained network. Lightning runs the loops."""
 
 import contextlib
 import dataclasses
@@ -15,9 +15,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
-from handlib import networks, recipes
+from handlib import recipes
 from handlib.files import InputError, write_json
-from handlib.training import checkpoints
+from handlib.training import checkpoints, mixing, targets
+from handlib.training.beginning import configured, network
 from handlib.training.module import PackData, Training
 
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true", "64-true")
@@ -55,31 +56,17 @@ class Fitted:
         return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
-def network(recipe, bodies=None):
-    """The recipe's network before training: fresh weights from its seed, and its backbone file where it names one.
-
-    Batch norms that a network would freeze are trained where there is no such file: random weights have no statistics
-    that are worth keeping.
-    """
-    torch.manual_seed(recipe.seed)
-    net = networks.create(recipe.network, bodies=bodies, published=recipe.published)
-    if recipe.backbone:
-        networks.load_backbone(net, recipe.backbone)
-    elif hasattr(net, "freeze"):
-        net.freeze("none")
-    return net
-
-
 def fit(
     recipe, pack, out, validation=None, *, net=None, bodies=None, accelerator="auto", devices=1, nodes=1, **overrides
 ):
-    """Train by a recipe, or go on where ``out`` holds an unfinished training of the same recipe and pack -> Fitted.
+    """Train by a recipe, or go on where ``out`` holds an unfinished training of the same recipe and packs -> Fitted.
 
     Arguments:
         recipe: name, YAML file or recipes.Recipe; ``overrides`` replace single settings.
-        pack, validation: opened packs (handlib.packs.open); without ``validation`` there is no ``best``.
+        pack: an opened pack (handlib.packs.open), or several, which are mixed as the recipe's ``mix`` says; validation:
+            one or None; without it there is no ``best``.
         out: folder for checkpoints, history and logs (see handlib.training.checkpoints).
-        net: start from this network (fine-tuning) instead of a fresh one.
+        net: start from this network (fine-tuning) instead of a fresh one; the recipe's ``start`` is then left out.
         accelerator, devices, nodes: as Lightning's. The recipe's batch is shared among all devices, never multiplied.
             Several devices need a script, started once, by torchrun or by srun; a notebook uses one.
 
@@ -88,15 +75,20 @@ def fit(
     Raises InputError for wrong settings, a batch that does not divide, and an ``out`` that belongs to another training.
     """
     recipe, out = recipes.read(recipe, **overrides), Path(out)
-    _require_its_packs(recipe, pack, validation)
-    net = (network(recipe, bodies) if net is None else net).train()  # Lightning would leave a loaded one in eval mode
-    precision = _precision(recipe, accelerator, overrides)
-    identity = recipe.identity() | {"pack": pack.manifest["hash"], "precision": precision}
+    groups = mixing.arranged(recipe, pack)
+    if validation is not None:
+        own = {recipe.validation_dataset or recipe.dataset, recipe.dataset, *recipe.mixed()}
+        mixing.require_its(recipe, validation, own)
+    precision, data_hash = _precision(recipe, accelerator, overrides), mixing.hashes(groups)
+    identity = recipe.identity() | {"pack": data_hash, "precision": precision}
     start = checkpoints.last(out)
     if start is not None:
         done = checkpoints.require_same(start, identity)
         rank_zero_only(print)(f"{start}: {done} of {recipe.epochs} epochs are trained; going on from there.")
-    data = PackData(recipe, net.input, pack, validation)
+    net = network(recipe, bodies, start is None) if net is None else configured(net, recipe)
+    net.train()  # Lightning would leave a loaded one in eval mode
+    targets.require(net, [one for group in groups for one in group])
+    data = PackData(recipe, net.input, groups, validation)
     module = Training(net, recipe)
     machine = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
     validating = {"limit_val_batches": None if validation else 0, "check_val_every_n_epoch": recipe.validate_every}
@@ -106,21 +98,9 @@ def fit(
     if trainer.is_global_zero:
         said = {"recipe": dataclasses.asdict(recipe), "overrides": overrides, "precision": precision}
         passes = trainer.accumulate_grad_batches
-        write_json(out / "recipe.json", said | {"passes_per_step": passes, "pack": pack.manifest["hash"]} | machine)
+        write_json(out / "recipe.json", said | {"passes_per_step": passes, "pack": data_hash} | machine)
     _run(trainer, module, data, start)
     return Fitted(net, out, recipe, precision)
-
-
-def _require_its_packs(recipe, *packs):
-    """InputError when a pack is of another data set, or of another way of splitting, than the recipe is for."""
-    for pack in filter(None, packs):
-        options = pack.manifest["options"]
-        mode = options.get("mode", options.get("setup"))
-        for field, found in (("dataset", pack.manifest["dataset"]), ("mode", mode)):
-            wanted = getattr(recipe, field)
-            if wanted != found:
-                mend = f"give a pack of it, or another recipe ({', '.join(recipes.names())})"
-                raise InputError(pack.folder, f"is of {field} {found!r}; this recipe is for {wanted!r}", mend, field)
 
 
 def _precision(recipe, accelerator, overrides):

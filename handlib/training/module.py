@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from handlib.files import InputError
-from handlib.training.data import Crops, Order, loader, subset, workers
+from handlib.training import mixing
+from handlib.training.data import Crops, Order, loader, workers
 from handlib.training.predictions import Collector
 from handlib.training.targets import completed
 
@@ -41,6 +42,13 @@ class Training(pl.LightningModule):
             group["lr"] = self.recipe.learning_rate(self.current_epoch)
         state = np.random.SeedSequence([self.recipe.seed, self.current_epoch, self.global_rank]).generate_state(1)
         torch.manual_seed(int(state[0]))
+
+    def on_train_batch_start(self, batch, batch_idx):
+        """The rate of the step, where it is another at each."""
+        if self.recipe.schedule is not None:
+            step, steps = batch_idx // self.trainer.accumulate_grad_batches, self.trainer.datamodule.order.steps
+            for group in self.optimizers().param_groups:
+                group["lr"] = self.recipe.learning_rate(self.current_epoch, step, steps)
 
     def training_step(self, batch, _):
         losses = self.net.loss(self.net(batch["image"]), completed(self.net, batch["targets"]))
@@ -94,24 +102,27 @@ def settle(net, passes):
 
 
 class PackData(pl.LightningDataModule):
-    """The loaders of one training. ``validation``: a pack or None, always whole and unaugmented."""
+    """The loaders of one training. ``groups``: packs as `mixing.arranged` gives them; ``validation``: a pack or None,
+    always whole and unaugmented.
+    """
 
-    def __init__(self, recipe, spec, pack, validation=None):
+    def __init__(self, recipe, spec, groups, validation=None):
         super().__init__()
-        self.recipe, self.spec, self.pack, self.validation = recipe, spec, pack, validation
-        self.indices = subset(len(pack), recipe.samples)
-        if recipe.drop_last and not recipe.steps_per_epoch and len(self.indices) < recipe.batch:
+        self.recipe, self.spec, self.validation, self.order = recipe, spec, validation, None
+        self.pack, self.mixture = mixing.mixture(groups, recipe.samples)
+        length = len(self.mixture)
+        if recipe.drop_last and not recipe.steps_per_epoch and length < recipe.batch:
             raise InputError(
                 f"recipe {recipe.name}",
-                f"batch {recipe.batch} is larger than the {len(self.indices)} samples to train on",
-                f"use a batch of at most {len(self.indices)}, or steps_per_epoch to go through them several times",
+                f"batch {recipe.batch} is larger than the {length} samples to train on",
+                f"use a batch of at most {length}, or steps_per_epoch to go through them several times",
                 field="batch",
             )
 
     def train_dataloader(self):
         recipe, trainer = self.recipe, self.trainer
-        order = Order(
-            self.indices,
+        self.order = Order(
+            self.mixture,
             recipe.batch,
             recipe.per_device_batch,
             seed=recipe.seed,
@@ -124,7 +135,7 @@ class PackData(pl.LightningDataModule):
         items = Crops(
             self.pack, self.spec, recipe.root_depth, recipe.augmentation, recipe.seed, published=recipe.published
         )
-        return loader(items, order, recipe.per_device_batch, workers(recipe.workers), drop_last=True)
+        return loader(items, self.order, recipe.per_device_batch, workers(recipe.workers), drop_last=True)
 
     def val_dataloader(self):
         if self.validation is None:
