@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.bodies import smplx
+from handlib.bodies import free_body, smplx
+from handlib.bodies.wholebody import FREE
 from handlib.files import InputError, require
 from handlib.metrics import as_array
 
@@ -33,8 +34,8 @@ def meshes(people, model, bodies, names=None):
     ``body_pose`` and for SMPL-X ``expression`` (1, 10), ``left_hand_pose``, ``right_hand_pose``, ``jaw_pose``,
     ``leye_pose``, ``reye_pose``; rotation vectors, or matrices where ``pose2rot`` is False; ``gender`` (neutral),
     ``num_betas`` (10), ``kid_flag`` (False). ``model``: "smplx" or "smpl", of which only the neutral files are used.
-    ``bodies``: the folder of the official files, or a mapping whose "models" is that folder. ``names``: what messages
-    call the people.
+    ``bodies``: the folder of the official files, or a mapping whose "models" is that folder; "free": the free body,
+    which is every adult's, and not SMPL. ``names``: what messages call the people.
 
     Quirks: hand vectors are relative to the model's mean hand, which is added, hand matrices absolute. A child has an
     11th beta, which leads to (the child template centred on its mean) - (the adult template, not centred); a girl is
@@ -44,7 +45,8 @@ def meshes(people, model, bodies, names=None):
     if folder is None:
         mend = "give bodies=FOLDER with the SMPL-X or SMPL files (or a mapping with 'models': FOLDER)"
         raise InputError("bodies", "names no folder of body models, which parameter predictions need", mend, "models")
-    require(folder, "give the folder of the SMPL-X or SMPL files")
+    if str(folder) != FREE:
+        require(folder, "give the folder of the SMPL-X or SMPL files")
     names = [f"person {number}" for number in range(len(people))] if names is None else names
     groups = defaultdict(list)
     for number, person in enumerate(people):
@@ -97,7 +99,8 @@ def _arrays(person, model, num_betas, vectors, layer, where):
 @functools.lru_cache(maxsize=6)
 def _layer(folder, model, gender, kid, num_betas):
     """The layer with as many betas; the last six are kept, which are all that a submission can need."""
-    read, template = smplx.read(folder, model, gender), None
+    free = folder == FREE and model == "smplx"
+    read, template = free_body.model() if free else smplx.read(folder, model, gender), None
     if kid:
         path = _named(folder, f"{model}_kid_template.npy", "get it from https://agora.is.tue.mpg.de (SMIL-X template)")
         template = np.load(path, allow_pickle=False)

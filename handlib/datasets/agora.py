@@ -21,7 +21,7 @@ import numpy as np
 from handlib import geometry
 from handlib.datasets import agora_files as files
 from handlib.datasets import coco, people
-from handlib.datasets.base import Skip
+from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, read_json, require_known
 
 SPLITS = ("train", "validation", "test")
@@ -100,6 +100,7 @@ class Agora(people.People):
         self.folder, self.crops = path.parent, resolution == "3840x2160"
         self.options = {"source": self.source, "resolution": resolution}
         self.sources[path.name] = path
+        self.facts["fits_of"] = fits_of(self.folder, "SMPL-X")
         self.complete = complete
         self.people = list(self._boxes(path) if split == "test" else self._annotations(path))
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pandas
 
-from handlib import bodies, geometry
+from handlib import bodies, geometry, render
 from handlib.bodies import free_poses
 from handlib.datasets import agora_crops, agora_parsing, agora_world
 from handlib.demo import coco_people, folders, outfits, people, people_studio, places, pool, scene
@@ -26,7 +26,8 @@ _SMALL, _ENLARGED = (720, 1280), 3
 _SEATED = ("sitting", "typing")  # what nobody does: there are no seats
 _APART = 0.7  # m between two people
 _HIDDEN = 90.0  # per cent; of whom more is hidden does not count
-_DETECTED = 0.3  # of a person, for a box in the test split
+_UNSEEN = 70.0  # per cent; of whom more is hidden has no box in the test split
+_COARSE = 4  # what is hidden is found out in a picture so many times smaller
 _SETS = {"train": "ag_trainset", "validation": "ag_validationset", "test": "ag_testset"}
 _FIT = {"global_orient": "root_pose", "body_pose": "body_pose", "jaw_pose": "jaw_pose", "leye_pose": "leye_pose",
         "reye_pose": "reye_pose", "left_hand_pose": "lhand_pose", "right_hand_pose": "rhand_pose", "betas": "shape",
@@ -118,13 +119,33 @@ def _paths(data, one):
 
 
 def _shoot(job):
-    """Render and write one ((large path, small path), `Shot`, seed); returns what `people_studio.seen` says of it."""
+    """Render and write one ((large path, small path), `Shot`, seed); returns what `_seen` says of it."""
     (large, small), shot, seed = job
-    found = people_studio.shoot((small, shot, seed))
-    picture = cv2.imread(str(small))
-    picture = cv2.resize(picture, None, fx=_ENLARGED, fy=_ENLARGED, interpolation=cv2.INTER_CUBIC)
-    pool.save(large, picture[..., ::-1])
-    return found
+    picture = people_studio.picture(shot, seed)
+    pool.save(small, picture)
+    pool.save(large, cv2.resize(picture, None, fx=_ENLARGED, fy=_ENLARGED, interpolation=cv2.INTER_CUBIC))
+    return _seen(shot)
+
+
+def _seen(shot):
+    """(how much of each person is hidden or outside, (N,) per cent; boxes (N, 4) of the rest, px, zeros for nobody)."""
+    hidden, boxes = [], []
+    K, size = np.diag([1 / _COARSE, 1 / _COARSE, 1]) @ shot.camera.K, np.array(shot.camera.size) // _COARSE
+    owners = _owners(shot.near, K, size)
+    room = K + np.array([[0, 0, size[1]], [0, 0, size[0]], [0, 0, 0]])  # three times what the picture shows
+    for number in range(len(shot.people)):
+        shown = owners == number
+        alone = _owners(render.Scene([shot.meshes[number]]), room, 3 * size) == 0
+        hidden.append(100 * (1 - shown.sum() / max(alone.sum(), 1)))
+        boxes.append(_COARSE * np.array(cv2.boundingRect(shown.astype(np.uint8)), float))
+    return np.array(hidden), np.array(boxes)
+
+
+def _owners(things, K, size):
+    """The number of the mesh of a `render.Scene` at each pixel, (h, w) int, -1 where there is none."""
+    view, owners = render.look(things, K, tuple(size)), np.full(size, -1)
+    owners[view.rows, view.cols] = things.mesh_of_face[view.hits.face]
+    return owners
 
 
 def _scene(layer, split, number, seed):
@@ -181,10 +202,9 @@ def _placed(rng, camera, shifts):
 
 
 def _completed(layer, data, one, found):
-    """The row of a scene with its truth, and the fits of its people written."""
+    """The row of a scene with its truth, and the fits of its people written; found: what `_seen` says."""
     row, camera = dict(one.row), agora_world.camera(one.row)
-    count = len(one.shot.people)
-    hidden = 100 * (1 - found["shares"][:, 0])
+    count, hidden = len(one.shot.people), found[0]
     row |= {"kid": [False] * count, "age": ["31-50"] * count, "ethnicity": ["unknown"] * count}
     row |= {"occlusion": hidden.round(2).tolist(), "isValid": (hidden <= _HIDDEN).tolist()}
     row["gt_path_smplx"] = [f"smplx_gt/{one.split}set_handlib_bfh/{one.stem}_{n}.obj" for n in range(count)]
@@ -222,8 +242,8 @@ def _write_frame(path, rows):
 def _write_boxes(data, pairs, seed):
     """What a detector may have found in the pictures of the test split."""
     boxes, rng = {}, np.random.default_rng([seed, 33])
-    for one, found in pairs:
-        seen = [box[0] for box, share in zip(found["boxes"], found["shares"], strict=True) if share[0] > _DETECTED]
+    for one, (hidden, found) in pairs:
+        seen = [box for box, share in zip(found, hidden, strict=True) if share < _UNSEEN]
         rough = [_ENLARGED * (box + box[[2, 3, 2, 3]] * rng.normal(0, 0.02, 4)) for box in seen]
         boxes[f"{one.stem}.png"] = [{"bbox": box.round(1).tolist()} for box in rough]
     write_json(data / "AGORA_test_bbox.json", boxes)

@@ -30,7 +30,8 @@ def vertex_sets(bodies, model):
 
     ``bodies``: a folder with the official index files (``body_verts_smplx.npy``, ``body_verts_smpl.npy`` of the AGORA
     evaluation; for SMPL-X also ``MANO_SMPLX_vertex_ids.pkl`` and ``SMPL-X__FLAME_vertex_ids.npy``), or a mapping of
-    arrays ``body``, ``left_hand``, ``right_hand``, ``face``. Raises InputError naming what is missing or outside.
+    arrays ``body``, ``left_hand``, ``right_hand``, ``face``; "free": those of the free body, whose ``body`` is all that
+    is neither hand nor face. Raises InputError naming what is missing or outside.
     """
     if bodies is None:
         mend = f"give bodies=FOLDER with {_FILES['body'].format(model=model)} of the AGORA evaluation, or its arrays"
@@ -41,6 +42,11 @@ def vertex_sets(bodies, model):
 
 
 def _of_folder(folder, model):
+    from handlib.bodies import wholebody
+
+    if str(folder) == wholebody.FREE and model == "smplx":
+        parts = {name: array for name, array in wholebody.index_files(folder).items() if name != "j14"}
+        return parts | {"body": np.setdiff1d(np.arange(VERTICES[model]), np.concatenate(list(parts.values())))}
     require(folder, "give the folder of the body models and index files")
     name = _FILES["body"].format(model=model)
     path = next((folder / place / name for place in _PLACES if (folder / place / name).is_file()), None)
@@ -50,8 +56,6 @@ def _of_folder(folder, model):
     body = {"body": np.load(path, allow_pickle=False)}
     if model == "smpl":
         return body
-    from handlib.bodies import wholebody
-
     return body | wholebody.index_files(folder, j14=False)
 
 
