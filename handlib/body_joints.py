@@ -55,6 +55,25 @@ SMPLX127 = _set("smplx127", [*SMPLX55.joints, *_HEAD[:1:-1], *_HEAD[1::-1], *_FE
 SMPLX144 = _set("smplx144", [*SMPLX127.joints, *_face(56, 72)])
 SMPLX65 = _set("smplx65", ["Pelvis", *_LIMBS, "Neck", *_ARMS, *_FEET, *_HEAD, *_hand("L"), *_hand("R")])
 SMPLX137 = _set("smplx137", [*SMPLX65.joints, *_face(1, 72)])
+_LIMBS_DRAWN = (
+    "Pelvis Neck Nose _Eye _Ear",
+    "Neck _Shoulder _Elbow _Wrist",
+    "Pelvis _Hip _Knee _Ankle _Big_toe",
+    "_Ankle _Small_toe",
+    "_Ankle _Heel",
+)
+
+
+def _bones65():
+    pairs = set()
+    for side in "LR":
+        chains = [[side + name if name[0] == "_" else name for name in chain.split()] for chain in _LIMBS_DRAWN]
+        chains += [[f"{side}_Wrist", *(f"{side}_{finger}_{part}" for part in range(1, 5))] for finger in _FINGERS]
+        pairs |= {pair for chain in chains for pair in zip(chain, chain[1:], strict=False)}
+    return sorted((SMPLX65.joints.index(one), SMPLX65.joints.index(other)) for one, other in pairs)
+
+
+BONES65 = _bones65()  # pairs of rows of SMPLX65 (so of SMPLX137) between which a skeleton has a line
 POSES53 = _set("poses53", [*_BODY, *_model_hand("L"), *_model_hand("R"), "Jaw"])  # whose rotations the networks predict
 _TORSO = {"Spine_1": "Torso", "Spine_2": "Spine", "Spine_3": "Chest"}  # as SMPL code calls them
 SMPL24 = _set("smpl24", [*(_TORSO.get(joint, joint) for joint in _BODY), "L_Hand", "R_Hand"], [*_BODY_PARENTS, 20, 21])
