@@ -5,14 +5,16 @@
     made.into(net)                      # then training.fit(..., net=net)
     made.save("snapshot_0.pth.tar")     # for the published program
 
-Sources are published snapshots, or what `networks.save` wrote. The published tools say nothing where they copy nothing
-(the present Pose2Pose names its backbone otherwise than `merge_hand_to_all` expects); these raise InputError.
+Sources are published snapshots, what `networks.save` wrote, or networks as they are. The published tools say nothing
+where they copy nothing (the present Pose2Pose names its backbone otherwise than `merge_hand_to_all` expects); these
+raise InputError.
 """
 
 import dataclasses
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from handlib import files, networks
 from handlib.files import InputError
@@ -30,13 +32,19 @@ class Transplant:
     """A checkpoint to begin with.
 
     ``content``: what the published file holds, "network" {name: tensor} and "epoch", and "optimizer" where its source
-    had one; ``copied``: how many tensors came from the other file; ``removed``: names taken out; ``source`` in words.
+    had one; ``taken``: names of the tensors that came from the other file; ``removed``: names taken out; ``source`` in
+    words.
     """
 
     content: dict
-    copied: int
+    taken: tuple
     removed: tuple
     source: str
+
+    @property
+    def copied(self):
+        """How many tensors came from the other file."""
+        return len(self.taken)
 
     def __str__(self):
         text = f"{self.source}: {self.copied} tensors copied, {len(self.content['network'])} in all"
@@ -69,6 +77,25 @@ class Transplant:
         net.load_state_dict(expected | given)
         return [net.keys.published(name) for name in lacking], unused
 
+    def rows(self, net):
+        """Table rows of what a network begins with, for a DataFrame, by its published sub-networks: their names in
+        files and in ``net``, how many tensors and millions of numbers (counters of batch norms left out), and where
+        they come from: "source", "other" (of the two files that are merged) or "fresh".
+        """
+        taken = {net.keys.ours(name) for name in self.taken}
+        given, found = {net.keys.ours(name) for name in self.content["network"]}, {}
+        for name, value in net.state_dict().items():
+            if not name.endswith(checkpoints.COUNTER):
+                origin = "other" if name in taken else "source" if name in given else "fresh"
+                row = found.setdefault((_part(net, name), origin), {"ours": set(), "tensors": 0, "millions": 0.0})
+                row["ours"].add(name.split(".")[0])
+                row["tensors"] += 1
+                row["millions"] += value.numel() / 1e6
+        return [
+            {"published": part, "from": origin} | row | {"ours": ", ".join(sorted(row["ours"]))}
+            for (part, origin), row in found.items()
+        ]
+
 
 def merge_hand_to_all(whole, hand):
     """Hand4Whole's first stage and hand-only Pose2Pose -> what the third stage begins with, a `Transplant`.
@@ -76,10 +103,10 @@ def merge_hand_to_all(whole, hand):
     The hand's backbone, which may be called ``backbone`` or ``hand_backbone``, takes the place of Hand4Whole's; the
     heads of the hands are taken out and begin anew; the epoch is 0; the optimizer's state stays.
     """
-    content, source = _snapshot(whole), f"{whole} with the hands of {hand}"
+    content, source = _snapshot(whole), f"{_name(whole)} with the hands of {_name(hand)}"
     network = dict(content["network"])
     if not Hand4Whole.recognises(network):
-        raise InputError(whole, "is no snapshot of Hand4Whole", "give that of its first stage", "network")
+        raise InputError(_name(whole), "is no snapshot of Hand4Whole", "give that of its first stage", "network")
     other = _hand_state(hand)
     taken = {}
     for name, value in other.items():
@@ -88,11 +115,11 @@ def merge_hand_to_all(whole, hand):
             taken[PREFIX + HAND + bare.removeprefix("backbone.")] = value
     if not taken:
         problem = f"has no backbone to copy: {', '.join(list(other)[:3])}…"
-        raise InputError(hand, problem, "give a snapshot of hand-only Pose2Pose", "network")
+        raise InputError(_name(hand), problem, "give a snapshot of hand-only Pose2Pose", "network")
     _require_same(network, taken, hand)
     removed = [name for name in network if any(part in name for part in FRESH)]
     network = {name: value for name, value in (network | taken).items() if name not in removed}
-    return Transplant(content | {"network": network, "epoch": 0}, len(taken), tuple(removed), source)
+    return Transplant(content | {"network": network, "epoch": 0}, tuple(taken), tuple(removed), source)
 
 
 def convert_simple_to_pose2pose(file):
@@ -101,26 +128,32 @@ def convert_simple_to_pose2pose(file):
     Every name goes below ``backbone.``; the epoch is 0, so that the published program goes on with epoch 1. InputError
     where it is no plain state of a ResNet-50.
     """
-    state, _ = checkpoints.read(file)
+    state = file.state_dict() if isinstance(file, nn.Module) else checkpoints.read(file)[0]
     if tuple(getattr(state.get("layer1.0.conv3.weight"), "shape", ())) != (256, 64, 1, 1):
         problem = f"is no plain ResNet-50: {', '.join(list(state)[:3])}…"
-        raise InputError(file, problem, "give body_pose_resnet_50_256x192.pth.tar")
+        raise InputError(_name(file), problem, "give body_pose_resnet_50_256x192.pth.tar")
     network = {f"{PREFIX}backbone.{name}": value for name, value in state.items()}
-    return Transplant({"network": network, "epoch": 0}, len(network), (), str(file))
+    return Transplant({"network": network, "epoch": 0}, tuple(network), (), _name(file))
 
 
 def reset_epoch(file):
     """A snapshot with its epoch 0, for fine-tuning; network and optimizer stay."""
     content = _snapshot(file)
-    return Transplant(content | {"epoch": 0}, len(content["network"]), (), str(file))
+    return Transplant(content | {"epoch": 0}, tuple(content["network"]), (), _name(file))
 
 
 def _part(net, name):
     return net.keys.published(name).split(".")[0]
 
 
+def _name(file):
+    return f"{getattr(file, 'name', type(file).__name__)} as it is" if isinstance(file, nn.Module) else str(file)
+
+
 def _snapshot(file):
-    """All that a snapshot holds; of a folder of `networks.save` the network, by its published names."""
+    """All that a snapshot holds; of a network or a folder of `networks.save` the weights, by their published names."""
+    if isinstance(file, nn.Module):
+        return {"network": _published(file.state_dict(), {"network": file.name}, file), "epoch": 0}
     if Path(file).is_dir() or Path(file).suffix == ".safetensors":
         return {"network": _published(*checkpoints.read(file), file), "epoch": 0}
     content = checkpoints.read_whole(file)
@@ -139,11 +172,13 @@ def _published(state, facts, file):
 
 def _hand_state(hand):
     """The state of hand-only Pose2Pose, by its published names; InputError where it is another network's."""
-    state, facts = checkpoints.read(hand)
+    state, facts = (
+        (hand.state_dict(), {"network": hand.name}) if isinstance(hand, nn.Module) else checkpoints.read(hand)
+    )
     state = _published(state, facts, hand) if "network" in facts else state
     for name in ("hand4whole", "pose2pose_body", "pose2pose_face"):
         if networks._network_class(name).recognises(state):
-            raise InputError(hand, f"is a snapshot of {name}", "give one of hand-only Pose2Pose", "network")
+            raise InputError(_name(hand), f"is a snapshot of {name}", "give one of hand-only Pose2Pose", "network")
     return state
 
 
@@ -153,4 +188,6 @@ def _require_same(network, taken, hand):
     wrong = sorted(names ^ taken.keys())
     wrong += [name for name in names & taken.keys() if network[name].shape != taken[name].shape]
     if wrong:
-        raise InputError(hand, f"has another backbone: {', '.join(wrong[:5])}", "train both with ResNet-50", "network")
+        raise InputError(
+            _name(hand), f"has another backbone: {', '.join(wrong[:5])}", "train both with ResNet-50", "network"
+        )

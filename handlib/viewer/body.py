@@ -14,14 +14,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from handlib import alignment
-from handlib.bodies import free_body, wholebody
+from handlib.protocols import wholebody
 from handlib.viewer import mesh, palette
 
 PARTS = ("body", "hands", "face")
 COLOURS = ("error", "parts", "skin")
 HOW = {False: "MPVPE, pelvis, wrists or neck together", True: "PA-MPVPE, after the best similarity"}
-_ROOTS = {"pelvis": 0, "neck": 12, "lhand": 20, "rhand": 21}  # rows of the joint regressor
-_OWN = {"face": "neck", "lhand": "lhand", "rhand": "rhand"}  # whose joint a part is laid onto
+_ROWS = {"lhand": ("hand", 0), "rhand": ("hand", 1), "face": ("face", 0)}  # where `wholebody.Parts` has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +55,8 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Surface:
-    """SMPL-X's topology: faces (F, 3); ids: vertex numbers of "lhand", "rhand", "face"; roots: {name: row (V,) that
-    makes the joint of a mesh}.
+    """SMPL-X's topology: faces (F, 3); ids: vertex numbers of "lhand", "rhand", "face"; roots: rows (V,) that make
+    of a mesh the joint onto which these are laid (wrists, neck), and "pelvis".
     """
 
     faces: np.ndarray
@@ -85,12 +84,12 @@ class Surface:
         return numbers, faces.reshape(-1, 3)
 
 
-def surface(layer, folder=None):
-    """`Surface` of a SMPL-X layer; folder: of the official index files (not asked for the free body's)."""
-    index = free_body.index_files() if layer.is_free else wholebody.index_files(folder, j14=False)
-    ids = {"lhand": index["left_hand"], "rhand": index["right_hand"], "face": index["face"]}
-    rows = layer.joint_regressor.double().cpu().numpy()
-    return Surface(layer.faces.cpu().numpy(), ids, {name: rows[row] for name, row in _ROOTS.items()})
+def surface(layer, folder="free"):
+    """`Surface` of a SMPL-X layer; folder: of the official index files, or "free" of the free body."""
+    parts = wholebody.parts(str(folder))
+    ids = {name: parts.vertices[kind][place][0] for name, (kind, place) in _ROWS.items()}
+    roots = {name: parts.roots[parts.vertices[kind][place][1]] for name, (kind, place) in _ROWS.items()}
+    return Surface(layer.faces.cpu().numpy(), ids, roots | {"pelvis": parts.roots[parts.vertices["all"][0][1]]})
 
 
 def laid(verts, truth, root, fit):
@@ -122,7 +121,7 @@ def compared(case, whole, fit=False):
     together = laid(verts, truth, row @ truth - row @ verts, fit)
     apart, means = together.copy(), {}
     for part, rows in whole.ids.items():
-        row = whole.roots[_OWN[part]]
+        row = whole.roots[part]
         apart[rows] = laid(verts[rows], truth[rows], row @ truth - row @ verts, fit)
         means[part] = 1000 * np.linalg.norm(apart[rows] - truth[rows], axis=1).mean()
     together_mm, apart_mm = (1000 * np.linalg.norm(points - truth, axis=1) for points in (together, apart))

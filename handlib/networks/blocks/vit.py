@@ -57,6 +57,11 @@ class Block(nn.Module):
         x = x + self._dropped(self._attention(self.norm1(x)))
         return x + self._dropped(linear(self.mlp["fc2"], F.gelu(linear(self.mlp["fc1"], self.norm2(x)))))
 
+    def attention(self, x):
+        """How much each token takes from each, of what comes into the block: (B, heads, N, N), rows sum to 1."""
+        q, k, _ = linear(self.attn["qkv"], self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+
     def _attention(self, x):
         q, k, v = linear(self.attn["qkv"], x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return linear(self.attn["proj"], F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
