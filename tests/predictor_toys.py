@@ -6,6 +6,7 @@ from torch import nn
 
 from handlib import bodies, geometry
 from handlib.networks.base import Network
+from handlib.networks.blocks import person as virtual
 
 
 class ToyMano(Network):
@@ -51,3 +52,33 @@ def picture(width=200, height=150, seed=0):
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     waves = [np.sin(2 * np.pi * (rng.random() * 2 * x + rng.random() * 2 * y + rng.random())) for _ in range(3)]
     return (127 + 100 * np.stack(waves, -1) + rng.uniform(-20, 20, (height, width, 3))).astype(np.uint8)
+
+
+class ToyPerson(Network):
+    """Bends a person by the crop's mean colours, before the virtual camera, and sees the joints where that has them."""
+
+    name, input = "toy_person", geometry.PersonInput(size=(96, 128))
+
+    def __init__(self):
+        super().__init__()
+        self.layer = bodies.load(None, "smplx_neutral")
+        self.calls, self.scale = [], nn.Parameter(torch.ones(1))
+
+    def forward(self, images, stages=False):
+        self.calls.append(len(images))
+        cells, count = torch.nn.functional.adaptive_avg_pool2d(images, (8, 8)).flatten(1) - 0.5, len(images)
+        sizes = {"root_pose": 3, "body_pose": 63, "jaw_pose": 3, "lhand_pose": 45, "rhand_pose": 45}
+        starts = np.cumsum([0, *sizes.values()])
+        given = {
+            name: 0.4 * cells[:, start : start + size]
+            for (name, size), start in zip(sizes.items(), starts, strict=False)
+        }
+        given |= {"shape": cells[:, -10:], "expression": cells[:, -20:-10]}
+        camera = torch.cat([0.2 * cells[:, :2], 0.5 + 0.1 * cells[:, 2:3]], 1)
+        given["root_pose"] = given["root_pose"] + torch.tensor([np.pi, 0.0, 0.0])  # SMPL-X has y up
+        transl = virtual.camera(camera) + torch.tensor([0.0, -0.2, 0.0])
+        out = given | {"expr": given["expression"], "transl": transl}
+        out |= virtual.smplx_answer(self.layer, given, transl, self.input.volume)
+        out["joints_img"] = torch.cat([out["joints_proj"][:, :65] * self.scale, torch.zeros(count, 65, 1)], 2)
+        boxes = {"lhand_bbox": (10.0, 20, 30, 30), "rhand_bbox": (40.0, 20, 30, 30), "face_bbox": (30.0, 0, 24, 24)}
+        return out | {name: torch.tensor([box]).expand(count, 4) for name, box in boxes.items()}

@@ -42,7 +42,8 @@ class Examples:
 def network(data, subject="hands", checkpoint="", bodies=None):
     """(a network to show, what is to be said of it): the checkpoint's, or else the last one trained on a data root.
 
-    subject: "hands" or "persons". Of hands it is notebook 04's, InputError where there is none; of persons notebook 06's, or fresh weights.
+    subject: "hands" or "persons", where no checkpoint is given. Of hands it is notebook 04's, InputError where there is
+    none; of persons notebook 06's, or fresh weights.
     """
     require_choice("subject", subject, (HAND.plural, PERSON.plural))
     if checkpoint:
