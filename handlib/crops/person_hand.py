@@ -35,8 +35,8 @@ def person_hand(sample, augmentation=None, root_depth="gt", input=INPUT, publish
       ``mano_joint_valid`` (21, 1)
     - ``fit_…``: what `hand_targets` makes the rest of, and takes away
 
-    Meta: as `handlib.crops.mano_hand`. Raises InputError for a sample of several hands, and where the sample's picture
-    was packed without what this crop shows.
+    Meta: as `handlib.crops.mano_hand`. Raises InputError for a sample that is not of one hand, and where its
+    picture was packed without what this crop shows.
     """
     if root_depth != "gt":
         mend = "write 'gt': the network answers relative to the wrist"
@@ -55,15 +55,16 @@ class View(person.View):
     """Where the crop lies; see `handlib.crops.mano.View`."""
 
     def __init__(self, sample, augmentation, spec, published):
-        if len(sample["side"]) != 1:
-            mend = "pack with part='hand' (InterHand2.6M): one sample for each hand"
-            raise InputError(sample.get("key", "sample"), "has several hands", mend, field="side")
+        if len(sample.get("side", ())) != 1:
+            mend = "pack InterHand2.6M and MSCOCO with part='hand': a sample for each hand"
+            raise InputError(sample.get("key", "sample"), "is not of one hand", mend, field="side")
         seen = {name: sample[name] for name in ("width", "height", "bbox")}
         seen |= {name: bool(sample.get(name, False)) for name in ("bbox_final", "bbox_whole")}
-        if sample.get("bbox_tight", False):
-            seen["bbox"] = geometry.enlarged_box(sample["bbox"], geometry.HAND_SCALE)
+        seen["bbox"] = geometry.hand_box(sample["bbox"], sample.get("bbox_tight", False))
         drawn = augmentation.scale, augmentation.rotation, augmentation.colour
         super().__init__(seen, person.PersonAugmentation(*drawn, sample["side"][0] == 1), spec, published)
+        centres = (geometry.centred_square(box)[0] for box in (seen["bbox"], sample["bbox"]))
+        self.needed += np.hypot(*np.subtract(*centres))  # both are cut to whole pixels
 
 
 def targets_of(sample, augmentation, spec, view):

@@ -56,6 +56,8 @@ def reader(root, split, backgrounds="all", source="official", boxes="own"):
     if source == "official":
         return FreiHand(root, split, backgrounds, boxes)
     require_known([split], SPLITS, "FreiHAND", "split")
+    require_choice("backgrounds", backgrounds, ("all",))  # the files list what they list
+    require_choice("boxes", boxes, ("own", "rootnet"))  # of the evaluation they are RootNet's in any case
     return freihand_derived.FreiHandDerived(root, split)
 
 

@@ -46,6 +46,8 @@ def reader(root, split, bodies=None, rootnet=None, version=None, source="officia
         if cameras == "published":
             cameras = CAMERAS if interhand_splits.base_of(split) == "train" else None
         return InterHandHands(reader(root, split, bodies, rootnet, version, source), cameras)
+    if cameras != "published":
+        raise InputError("cameras", "can be chosen of single hands", "give part='hand' too", "cameras")
     if source == "digit":
         from handlib.datasets.digit_files import DigitInterHand
 

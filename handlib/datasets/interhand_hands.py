@@ -69,7 +69,7 @@ class InterHandHands(Reader):
         if (joints[:, 2] <= 0).any():
             raise Skip(key, "hand is not in front of the camera", f"nearest joint at {joints[:, 2].min():.3f} m")
         sample["bbox"] = geometry.tight_box(geometry.project(joints, sample["K"], eps=0.0))
-        box = geometry.enlarged_box(sample["bbox"], geometry.HAND_SCALE)
+        box = geometry.hand_box(sample["bbox"], True)
         if geometry.inside_box(box, sample["width"], sample["height"]) is None:
             raise Skip(key, "box is empty or outside the picture", str(sample["bbox"].tolist()))
         return sample

@@ -35,22 +35,26 @@ def variant(part="body"):
     return "" if part == "body" else part
 
 
-def reader(root, split, fits="any", part="body"):
+def reader(root, split, fits="any", part="body", pixels=None):
     """`MsCoco`, persons; or, with part "hand", `mscoco_hands.MsCocoHands`: their hands, each on its own. fits of hands:
-    "any" (their file, where it is there), "mano" (it must be) or "none".
+    "any" (their file, where it is there), "mano" (it must be) or "none"; pixels, of hands: what is kept of a picture,
+    "reach" (default) or "whole".
     """
     require_choice("part", part, ("body", "hand"))
     if part == "body":
+        require_choice("pixels", pixels, (None,))  # pictures of persons are kept whole
         return MsCoco(root, split, fits)
     from handlib.datasets import mscoco_hands
 
     root = require(root, OFFICIAL)
     require_known([split], SPLITS, "MSCOCO", "split")
     require_choice("fits", fits, ("any", "mano", "none"))
+    require_choice("pixels", pixels, (None, "reach", "whole"))
     file = root / "annotations" / mscoco_hands.FITS
     wanted = split == "train" and (fits == "mano" or (fits == "any" and file.exists()))
     path = require(_annotations(root, split), OFFICIAL)
-    return mscoco_hands.MsCocoHands(root, split, path, root / "images" / f"{split}2017", file if wanted else None)
+    pictures, file = root / "images" / f"{split}2017", file if wanted else None
+    return mscoco_hands.MsCocoHands(root, split, path, pictures, file, pixels or "reach")
 
 
 class MsCoco(people.People):

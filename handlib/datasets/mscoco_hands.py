@@ -14,6 +14,7 @@ from handlib import geometry
 from handlib.datasets import coco, people
 from handlib.datasets.base import Reader, fits_of
 from handlib.datasets.json_stream import items
+from handlib.datasets.windows import MANO_SCALE, Window
 from handlib.files import InputError, require
 
 FITS = "MSCOCO_train_MANO_NeuralAnnot.json"
@@ -25,10 +26,10 @@ _SIZES = {"pose": 48, "shape": 10, "trans": 3, "focal": 2, "princpt": 2}
 class MsCocoHands(Reader):
     """Samples of one hand each (H = 1), 2D alone, in the annotation file's order, a person's left hand first.
 
-    path: COCO-WholeBody's file; pictures: their folder; fits: the file of fits, or None. Listed are the hands that are
-    marked valid; hands of crowds and of persons without keypoints count, as published. ``joints_cam`` is not known.
-    Where there is a fit, ``K`` is its camera; elsewhere one of the published focal length, 5000 px of 256 across the
-    crop.
+    path: COCO-WholeBody's file; pictures: their folder; fits: the file of fits, or None; pixels: what ``complete``
+    keeps of a picture, see `windows.Window`. Listed are the hands that are marked valid; hands of crowds and of persons
+    without keypoints count, as published. ``joints_cam`` is not known. Where there is a fit, ``K`` is its camera;
+    elsewhere one of the published focal length, 5000 px of 256 across the crop.
 
     Raises InputError for a missing, cut or odd file, naming the annotation. Skipped and counted in iterating: boxes
     that keep nothing of the picture.
@@ -36,7 +37,7 @@ class MsCocoHands(Reader):
 
     name = "mscoco"
 
-    def __init__(self, root, split, path, pictures, fits):
+    def __init__(self, root, split, path, pictures, fits, pixels="reach"):
         super().__init__()
         self.split, self.folder = split, pictures
         self.pictures, rows = coco.read(path, lambda item, where, place: _hands(path, item, where))
@@ -51,8 +52,8 @@ class MsCocoHands(Reader):
                 self.notes.append(f"{without} hands have no fit in {fits.name}")
         elif split == "train":
             self.notes.append(f"no fits: {FITS} is not there, or not wanted")
-        self.complete = people.complete
-        self.options = {"part": "hand", "fits": fits.name if fits else "none"}
+        self.complete = Window(pixels, MANO_SCALE, hand=_SPEC).filled
+        self.options = {"part": "hand", "fits": fits.name if fits else "none", "pixels": pixels}
         self.facts = {
             "version": "COCO-WholeBody 1.0",
             "units": "metres, radians, pixels",

@@ -22,12 +22,14 @@ class Window:
     Which square: about the box's centre, at most ``largest`` times the box (OakInk); with ``mano``, where a
     `geometry.ManoInput` is given, what `geometry.mano_square` gives, at most ``largest`` times where the box is tight
     (training draws larger crops) and as it is where the box is an annotated one. That square may lie beside the box, so
-    the circle is drawn larger by as much. Where the square has no place in the picture, everything is kept.
+    the circle is drawn larger by as much. Where the square has no place in the picture, everything is kept. With
+    ``hand``, where a `geometry.PersonInput` of a hand is given, what `geometry.person_box` gives, ``largest`` times.
     """
 
     pixels: str
     largest: float
     mano: geometry.ManoInput | None = None
+    hand: geometry.PersonInput | None = None
 
     def filled(self, sample):
         """The sample with what is kept of the file at its ``image_path``. Raises Skip."""
@@ -52,6 +54,11 @@ class Window:
     def _radius(self, sample, width, height):
         """Pixels from the box's centre beyond which no crop shows anything."""
         centre, side = geometry.centred_square(sample["bbox"], self.largest)
+        if self.hand is not None:
+            box = geometry.person_box(geometry.hand_box(sample["bbox"], sample["bbox_tight"]), width, height, self.hand)
+            if box is None:
+                return np.inf
+            return np.hypot(*(box[:2] + box[2:] / 2 - centre)) + box[2] * self.largest / np.sqrt(2) + _MARGIN
         if self.mano is None:
             return side / np.sqrt(2) + _MARGIN
         tight = bool(sample["bbox_tight"])

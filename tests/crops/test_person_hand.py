@@ -166,6 +166,18 @@ def test_a_batch_is_its_samples(trees):
         np.testing.assert_array_equal(values.numpy(), np.stack([one["targets"][name] for one in single]))
 
 
+def test_a_packed_window_gives_the_whole_pictures_crop(trees):
+    """Of MSCOCO's pictures a pack keeps what the crops can show."""
+    kept, whole = (read("mscoco", trees, "train", part="hand", pixels=pixels) for pixels in ("reach", "whole"))
+    assert kept[0]["image"].size < whole[0]["image"].size
+    for one, other in zip(kept, whole, strict=True):
+        for drawn in (None, TURNED, crops.ManoAugmentation(1.25, -0.8)):
+            pair = [crops.person_hand(sample, drawn)["image"] for sample in (one, other)]
+            np.testing.assert_array_equal(*pair)
+    with pytest.raises(InputError, match="pixels='whole'"):
+        crops.person_hand(kept[0], crops.ManoAugmentation(1.6))
+
+
 def test_boxes_tight_final_outside_and_samples_of_two_hands(trees):
     sample = read("freihand", trees)[0]
     assert sample["bbox_tight"]
@@ -176,8 +188,10 @@ def test_boxes_tight_final_outside_and_samples_of_two_hands(trees):
     lost = sample | {"bbox": np.array([900.0, 900, 0, 5], np.float32)}
     x, y, w, h = crops.person_hand(lost)["meta"]["bbox"]
     assert x < 0 and y < 0 and w > 224
-    with pytest.raises(InputError, match="several hands(?s:.)*part='hand'"):
+    with pytest.raises(InputError, match="not of one hand(?s:.)*part='hand'"):
         crops.person_hand(sample | {"side": np.array([0, 1], np.int8)})
+    with pytest.raises(InputError, match="not of one hand"):  # a whole person
+        crops.person_hand({name: value for name, value in sample.items() if name != "side"})
     with pytest.raises(InputError, match="root_depth"):
         crops.person_hand(sample, root_depth="est")
 

@@ -88,7 +88,11 @@ def test_interhands_hands_that_cannot_be_used(make):
     reader = datasets.read("interhand", root, "train", part="hand")
     assert len(reader) == 6 and not list(reader)
     assert {skip.reason for skip in reader.skipped} == {"box is empty or outside the picture"}
-    for options, message in (({"part": "finger"}, "'pair' or 'hand'"), ({"cameras": 3, "source": "x"}, "official")):
+    for options, message in (
+        ({"part": "finger"}, "'pair' or 'hand'"),
+        ({"cameras": 3, "source": "x"}, "official"),
+        ({"cameras": 3}, "part='hand' too"),
+    ):
         with pytest.raises(InputError, match=message):
             datasets.read("interhand", root, "train", **options)
 
@@ -135,6 +139,8 @@ def test_mscocos_hands_are_listed_where_they_are_valid(make):
     people_tree.change(file, lambda value: value["annotations"][0].update(righthand_kpts=[1.0] * 62))
     with pytest.raises(InputError, match="righthand_kpts"):
         datasets.read("mscoco", root, "train", part="hand")
+    with pytest.raises(InputError, match="'whole'(?s:.)*write None"):
+        datasets.read("mscoco", root, "train", pixels="whole")
     with pytest.raises(InputError, match="'body' or 'hand'"):
         datasets.read("mscoco", root, "train", part="feet")
 
@@ -194,6 +200,8 @@ def test_derived_boxes_and_options_that_cannot_be_used(make, tmp_path):
     reader = datasets.read("freihand", root, "training", source="derived")
     assert [sample["image_id"] for sample in reader] == [1, 2]
     assert [skip.reason for skip in reader.skipped] == ["box is empty or outside the picture"]
+    with pytest.raises(InputError, match="'all'"):
+        datasets.read("freihand", root, "training", source="derived", backgrounds="gs")
     for options, message in (({"source": "other"}, "'official' or 'derived'"), ({"boxes": "mine"}, "'own' or")):
         with pytest.raises(InputError, match=message):
             datasets.read("freihand", root, "evaluation", **options)
