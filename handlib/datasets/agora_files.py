@@ -17,7 +17,7 @@ _PARAMETERS = {"global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 
 _POSE = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "left_hand_pose", "right_hand_pose")
 _FOLDERS = "images_3840x2160", "3840x2160"
 _NAMES = {"hand4whole": ("person_id",), "osx": ("ann_id",), "any": ("person_id", "pid")}  # "any": of the test split
-_SHAPES = 10
+SHAPES = 10
 
 
 def crop_of(root, folder, stem, number, source):
@@ -85,20 +85,22 @@ def _osx(sample, paths):
     return out | {"K": K}
 
 
-def parameters(path):
-    """A fit's official pickle, of arrays or of torch tensors -> {name: (n,) float64}. Raises InputError."""
-    return _checked(path, safe_pickle.read_pickle(path, pickled_tensors.readers(path), MEND))
+def parameters(path, shapes=SHAPES):
+    """A fit's official pickle, of arrays or of torch tensors -> {name: (n,) float64}; the first ``shapes`` of its shape
+    numbers. Raises InputError.
+    """
+    return _checked(path, safe_pickle.read_pickle(path, pickled_tensors.readers(path), MEND), shapes)
 
 
-def _checked(path, told):
+def _checked(path, told, shapes=SHAPES):
     """The parameters by name; children's eleventh shape number is left out, as published."""
     if not isinstance(told, dict):
         raise InputError(path, "holds no parameters by name", MEND)
     read = {name: coco.numbers(path, told, name, (size,), "parameters") for name, size in _PARAMETERS.items()}
     shape = np.ravel(np.asarray(told.get("betas"), np.float64))
-    if shape.size < _SHAPES or not np.isfinite(shape).all():
-        raise InputError(path, f"is not at least {_SHAPES} finite numbers", MEND, "betas")
-    return read | {"betas": shape[:_SHAPES]}
+    if shape.size < shapes or not np.isfinite(shape).all():
+        raise InputError(path, f"is not at least {shapes} finite numbers", MEND, "betas")
+    return read | {"betas": shape[:shapes]}
 
 
 def _fit(read, valid):

@@ -3,9 +3,10 @@
 `parse` is the one step between what https://agora.is.tue.mpg.de offers and `handlib.datasets.read("agora", …)`. Below
 the data set's folder (or its ``data``) it looks for
 
-- data frames with SMPL-X joints and vertices, as their archives unpack: ``train_SMPLX/SMPLX/train_<n>_withjv.pkl`` and
-  ``validation_SMPLX/SMPLX/validation_<n>_withjv.pkl`` (also in ``SMPLX/``, or directly);
-- the fits that they name, ``smplx_gt/…`` (.pkl, of arrays or of torch tensors; no cleaning beforehand).
+- camera data frames with SMPL-X joints and vertices, as their archives unpack:
+  ``train_SMPLX/SMPLX/train_<n>_withjv.pkl``, ``validation_SMPLX/SMPLX/validation_<n>_withjv.pkl`` (also in ``SMPLX/``
+  or directly); or those without, in ``Cam/``, whose joints and vertices are then made with the body models;
+- the fits that they name, ``smplx_gt/…`` (.pkl, of arrays or of torch tensors; no cleaning beforehand)
 
 and writes, as the tools of the two programs do,
 
@@ -13,9 +14,10 @@ and writes, as the tools of the two programs do,
   each picture's camera below ``cam_params``;
 - OSX: ``AGORA_<split>.json``, joints and vertices below ``gt_joints_2d``, ``gt_joints_3d`` and ``gt_verts``.
 
-Boxes are those of the joints, 1.2 times as wide and high. As published, children are converted with the first 10 of
-their 11 shape numbers. Nothing in the files is run. The published program finds the camera's frame by fitting every
-person's posed joints; here it is worked out, and of the body model only the root joint at rest is needed.
+Boxes are those of the joints, 1.2 times as wide and high. As published, children's parameters are those of a grown
+man or woman, with the first 10 of their 11 shape numbers. Nothing in the files is run. The published program finds the
+camera's frame by fitting every person's posed joints; here it is worked out, and of the body model no more than the
+root joint at rest is needed.
 """
 
 import functools
@@ -24,23 +26,23 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.bodies import free_body, smplx
 from handlib.datasets import agora_files, agora_frames, agora_world, coco
-from handlib.datasets.base import fits_of
+from handlib.datasets.agora_bodies import Bodies
 from handlib.files import InputError, progress, require_known, write_json, write_text
 
 SPLITS = ("train", "validation")
 SOURCES = {"hand4whole": "AGORA_{}_SMPLX.json", "osx": "AGORA_{}.json"}
 _PLACES = ("{}_SMPLX/SMPLX", "{}_SMPLX", "SMPLX", "Cam", "")
 _COUNTS = {"gt_joints_2d": (127, 2), "gt_joints_3d": (127, 3), "gt_verts": (10475, 3)}
-_PARTS = {  # rows of the 127 joints
+PARTS = {  # rows of the 127 joints
     "bbox": slice(None),
     "lhand_bbox": np.r_[25:40, 66:71],
     "rhand_bbox": np.r_[40:55, 71:76],
     "face_bbox": slice(76, 127),
 }
 _TOLD = ("gender", "kid", "occlusion", "isValid", "age", "ethnicity")
-_EACH = ("gt_path_smplx", "gender", "isValid", "gt_joints_2d", "X", "Y", "Z", "Yaw")  # a list, an entry per person
+_EACH = ("gt_path_smplx", "gender", "kid", "isValid", "X", "Y", "Z", "Yaw")  # a list, an entry per person
+_TRUTH = ("gt_joints_2d", "gt_joints_3d", "gt_verts")
 _TOPS = {"hand4whole": ("images_", ""), "osx": ("", "images_")}  # before "3840x2160": where the pictures may lie
 
 
@@ -75,10 +77,9 @@ def parse(root, bodies=None, splits=None, sources=tuple(SOURCES), train_verts=Fa
         raise InputError(Path(root) / "data", f"holds no data frame {name}", agora_frames.MEND)
     written = []
     for split, (folder, found) in there.items():
-        roots = Roots(bodies, folder)
         todo = [source for source in sources if not (folder / SOURCES[source].format(split)).exists()]
         if todo:
-            writer = _Writer(folder, split, todo, roots, train_verts or split != "train")
+            writer = _Writer(folder, split, todo, Bodies(bodies, folder), train_verts or split != "train")
             for path in found:
                 writer.part(path)
             writer.finish()
@@ -86,43 +87,11 @@ def parse(root, bodies=None, splits=None, sources=tuple(SOURCES), train_verts=Fa
     return written
 
 
-class Roots:
-    """Where each gender's body model has its root joint at rest, by shape and expression.
-
-    bodies: the folder of the models; data: of the data, which need none where body_model.json says the free body.
-    """
-
-    def __init__(self, bodies, data):
-        self._bodies, self._data, self._models = bodies, data, {}
-
-    def __call__(self, gender, betas, expression):
-        """(3,) m."""
-        if gender not in self._models:
-            self._models[gender] = root_joint(smplx.select(self._read(gender)))
-        mean, directions = self._models[gender]
-        return mean + directions @ np.concatenate([betas, expression])
-
-    def _read(self, gender):
-        if fits_of(self._data, "SMPL-X") != "SMPL-X":
-            return free_body.model()
-        if self._bodies is None:
-            files = ", ".join(f"SMPLX_{one.upper()}.npz" for one in free_body.GENDERS)
-            mend = f"give bodies=FOLDER with {files} of https://smpl-x.is.tue.mpg.de"
-            raise InputError(self._data, "holds fits of SMPL-X, whose models are needed", mend, "bodies")
-        return smplx.read(self._bodies, "smplx", gender)
-
-
-def root_joint(model):
-    """(3,) m and (3, shapes + expressions) m: a body model's root joint at rest, and how it moves with them."""
-    row = np.asarray(model.J_regressor[0], np.float64)
-    return row @ model.v_template, np.einsum("v,vck->ck", row, model.shapedirs)
-
-
 class _Writer:
     """The annotations of one split, which `part` adds to and `finish` writes."""
 
-    def __init__(self, folder, split, sources, roots, verts):
-        self._folder, self._split, self._sources, self._roots, self._verts = folder, split, sources, roots, verts
+    def __init__(self, folder, split, sources, bodies, verts):
+        self._folder, self._split, self._sources, self._bodies, self._verts = folder, split, sources, bodies, verts
         self._images, self._people = [], {source: [] for source in sources}
         self._fit = functools.lru_cache(maxsize=4096)(self._read_fit)  # a scan is in many pictures
 
@@ -133,18 +102,26 @@ class _Writer:
         for row in progress(list(agora_frames.of_columns(columns, path)), desc=f"parsing {path.name}", unit="picture"):
             picture = Path(coco.relative(path, row["imgPath"], "imgPath")).name
             self._images.append({"id": len(self._images), "name": picture, "folder": name})
-            for number in range(_persons(row, path)):
-                self._person(row, number, name, path)
+            paths = [str(Path(str(one)).with_suffix(".pkl")) for one in _checked(row, path)["gt_path_smplx"]]
+            fits = [coco.relative(path, one, "gt_path_smplx") for one in paths]
+            if "gt_joints_2d" not in row:
+                row = row | self._bodies.truth(row, self._whole(fits, row["kid"]), f"{path}, {picture}")
+            for number, fit in enumerate(fits):
+                self._person(row, number, fit, name, path)
 
-    def _person(self, row, number, name, path):
+    def _whole(self, fits, kids):
+        """Fits with all their shape numbers, of which children have one more."""
+        shapes = [agora_files.SHAPES + bool(kid) for kid in kids]
+        return [agora_files.parameters(self._folder / fit, n) for fit, n in zip(fits, shapes, strict=True)]
+
+    def _person(self, row, number, fit, name, path):
         image, stem = self._images[-1]["id"], Path(self._images[-1]["name"]).stem
         where = f"{path}, {stem}, person {number}"
         joints = _points(row, "gt_joints_2d", number, where)
         told = {"id": len(next(iter(self._people.values()))), "image_id": image, "person_id": number}
         told |= {key: row[key][number] for key in _TOLD if key in row}
         told["is_valid"] = bool(told.pop("isValid"))
-        told |= {part: box(joints[rows]) for part, rows in _PARTS.items()}
-        fit = coco.relative(path, str(Path(row["gt_path_smplx"][number]).with_suffix(".pkl")), "gt_path_smplx")
+        told |= {part: box(joints[rows]) for part, rows in PARTS.items()}
         if "hand4whole" in self._sources:
             paths = {"smplx_param_path": f"smplx_params_cam/{name}/{stem}/{number}.json",
                      "cam_param_path": f"cam_params/{name}/{stem}.json"}  # fmt: skip
@@ -153,7 +130,7 @@ class _Writer:
         if "osx" in self._sources:
             paths = {f"smplx_{kind}_path": f"gt_{kind}/smplx/{self._split}/{told['id']}.json"
                      for kind in ("joints_2d", "joints_3d", "verts")}  # fmt: skip
-            self._people["osx"].append(told | paths | {"smplx_param_path": str(fit)})
+            self._people["osx"].append(told | paths | {"smplx_param_path": fit})
             self._as_told(row, number, paths, where)
 
     def _in_camera(self, row, number, fit, parameters, camera_file):
@@ -164,7 +141,7 @@ class _Writer:
         if parameters.exists():
             return
         values = dict(self._fit(fit))
-        root = self._roots(str(row["gender"][number]), values["betas"], values["expression"])
+        root = self._bodies.root(str(row["gender"][number]), values["betas"], values["expression"])
         values["global_orient"], values["transl"] = agora_world.to_camera(
             values["global_orient"], values["transl"], root, *agora_world.placed(row, number, camera)
         )
@@ -203,18 +180,18 @@ def box(joints):
     return np.concatenate([middle - half, 2 * half]).astype(np.float32)
 
 
-def _persons(row, path):
-    """How many people a row has; InputError where its lists are absent or of different lengths."""
+def _checked(row, path):
+    """A row of a data frame; InputError where its lists are absent or of different lengths."""
     where = f"{path}, {row['imgPath']}"
     count = None
-    for key in _EACH:
+    for key in (*_EACH, *(key for key in _TRUTH if key in row)):
         if key not in row:
-            mend = f"use the data frames 'with SMPL-X joints and vertices'; there is: {', '.join(map(str, row))}"
+            mend = f"use the official camera data frames of SMPL-X; there is: {', '.join(map(str, row))}"
             raise InputError(where, "is no column of it", mend, key)
         count = len(row[key]) if count is None else count
         if len(row[key]) != count:
             raise InputError(where, f"has {len(row[key])} entries for {count} people", agora_frames.MEND, key)
-    return count
+    return row
 
 
 def _points(row, key, number, where):

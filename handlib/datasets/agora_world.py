@@ -61,6 +61,11 @@ def placed(row, number, camera):
     return turn, camera.rot @ (_axes((x, y, z)) - camera.pos)
 
 
+def pixels(points, camera):
+    """Points (N, 3) m in the camera's frame -> (N, 2) px of 3840 x 2160."""
+    return points[:, :2] / points[:, 2:] * camera.K[[0, 1], [0, 1]] + camera.K[:2, 2]
+
+
 def record(turn, shift, camera):
     """What `placed` reads, of a scan that stands upright there: {"X", "Y", "Z" (cm), "Yaw" (degrees)}."""
     x, y, z = 100 * (camera.rot.T @ shift + camera.pos)

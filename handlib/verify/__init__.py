@@ -28,6 +28,7 @@ SYSTEMS = {
         "wholebody_osx",
         "wholebody_tools",
         "wholebody_data",
+        "wholebody_agora",
         "wholebody_hands",
         "wholebody_metrics",
     ],
