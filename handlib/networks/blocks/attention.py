@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handlib.bodies import skinning
+from handlib.networks.blocks import products
 from handlib.networks.blocks.heads import full_precision
 from handlib.networks.blocks.stages import under
 
@@ -51,13 +52,8 @@ class Block(nn.Module):
         return x.contiguous() if query.is_contiguous() else x
 
     def _mlp(self, x):
-        """The MLP, on a CPU as 1x1 convolutions: linear layers go through a slower library on some of them."""
-        if x.device.type != "cpu" or x.dtype == torch.float64:
-            return self.mlp(x)
         first, activation, second = self.mlp
-        x = F.conv2d(x.mT.unsqueeze(3), first.weight[:, :, None, None], first.bias)
-        x = F.conv2d(activation(x), second.weight[:, :, None, None], second.bias)
-        return x.squeeze(3).mT
+        return products.linear(second, activation(products.linear(first, x)))
 
     def gate(self, asking, asked):
         """(B, 4, 1024), 0..1, of each head and query cell: the sigmoid of its summed products with all key cells.

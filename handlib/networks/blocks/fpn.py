@@ -18,7 +18,7 @@ class FeaturePyramid(nn.Module):
     """The four layers of a ResNet-50 -> (B, 256, h / 8, w / 8).
 
     ``smooth2`` is in the published state, and used by nothing: its result was dropped. It has no gradient.
-    ``keep(name, tensor)`` records stages; smoothing and pooling, otherwise one convolution, are then two steps.
+    ``keep(name, tensor)`` records stages; smoothing comes before pooling then, otherwise after it.
     """
 
     def __init__(self, width=256):
@@ -41,15 +41,8 @@ class FeaturePyramid(nn.Module):
             x = self.smooth3(x)
             keep("backbone.smooth3", x)
             return F.avg_pool2d(x, 2)
-        return F.conv2d(x, pooled(self.smooth3.weight), self.smooth3.bias, stride=2, padding=1)
-
-
-def pooled(weight):
-    """(…, n, n) of a convolution -> (…, n + 1, n + 1) of it and 2x2 average pooling in one, with stride 2.
-
-    Equal but for rounding, with 4/9 of the products for n = 3.
-    """
-    return sum(F.pad(weight, (x, 1 - x, y, 1 - y)) for x in (0, 1) for y in (0, 1)) / 4
+        # The means of 2x2 neighbours first, then the convolution of every other one: a quarter of the products.
+        return F.conv2d(F.avg_pool2d(x, 2, 1, padding=1), self.smooth3.weight, self.smooth3.bias, stride=2)
 
 
 class SpatialGate(nn.Module):
