@@ -77,8 +77,7 @@ class ManoHand(Measured):
     def in_crops(self, items, rows):
         pairs = zip(self.joints["predictions"][rows], items, strict=True)
         predicted = [_in_crop(joints, item["meta"]) for joints, item in pairs]
-        true = [item["targets"]["joints_img"] * np.array(item["image"].shape[:0:-1]) for item in items]
-        return predicted, true, [item["meta"]["joints_valid"] for item in items]
+        return predicted, [_true_in_crop(item) for item in items], [item["meta"]["joints_valid"] for item in items]
 
     def meshes_in_crops(self, items, rows):
         pairs = zip(self.verts["predictions"][rows], items, strict=True)
@@ -175,6 +174,14 @@ def _crop_K(meta):
         K[0, 2] = meta["hw_size"][1] - 1 - K[0, 2]
     affine = np.asarray(meta["affine"], float)
     return np.concatenate([affine, [[0, 0, 1]]]) @ K
+
+
+def _true_in_crop(item):
+    """The true joints in pixels of the crop (21, 2); those that are not known are anywhere."""
+    if "joints_img" in item["targets"]:
+        return item["targets"]["joints_img"] * np.array(item["image"].shape[:0:-1])
+    meta = item["meta"]  # Pose2Pose's targets leave out joints that are those of a fit
+    return _in_crop(np.where(meta["joints_valid"][:, None], meta["joints_cam"], (0, 0, 1)), meta)
 
 
 def _in_crop(points, meta):
