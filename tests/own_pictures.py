@@ -1,11 +1,12 @@
-"""Predictions for tests, made with the free hand: what a Predictor would answer if it were never wrong."""
+"""Predictions for tests, made with the free hand and body: what a Predictor would answer if it were never wrong."""
 
 import numpy as np
 import torch
 
 from handlib import bodies
+from handlib.bodies import posing
 from handlib.geometry import intrinsics, project
-from handlib.predict import HandPrediction
+from handlib.predict import HandPrediction, PersonPrediction
 
 SIZE = (160, 120)
 K = intrinsics((200.0, 200.0), (79.5, 59.5))
@@ -50,4 +51,46 @@ def clip(layers, frames=30, noise=0.0, seed=0, speed=0.002):
         pose += noise * rng.standard_normal(pose.shape)
         place = np.array([[-0.03 + speed * frame, 0.01, 0.5]]) + 0.05 * noise * rng.standard_normal(3)
         made.append(prediction(layers, (0,), pose, shape + 5 * noise * rng.standard_normal(10), place, f"{frame:04d}"))
+    return made
+
+
+def person_layers():
+    return {"person": bodies.load("free", "smplx_neutral")}
+
+
+def persons(layers, count=2, seed=5, place=None, parameters=None, name="picture"):
+    """N persons who stand upright before the camera. place (N, 3) of the pelvis; parameters: {"pose_from_mean",
+    "shape", "expression"}; drawn where they are None.
+    """
+    layer, rng = layers["person"], np.random.default_rng(seed)
+    pose = 0.15 * rng.standard_normal((count, 165))
+    pose[:, :3] = [np.pi, 0, 0]
+    given = {"pose_from_mean": pose, "shape": rng.standard_normal((count, 10))}
+    given |= {"expression": rng.standard_normal((count, 10))} | (parameters or {})
+    blends = {"shape": given["shape"], "expression": given["expression"]}
+    out = posing.posed(layer, posing.rotations(layer, given["pose_from_mean"]), **blends)
+    place = np.array([[-0.4 + 0.8 * one, 0.1, 4.0] for one in range(count)]) if place is None else place
+    transl = place.reshape(count, 3) - out["joints"][:, 0]
+    verts, joints, skeleton = (out[part] + transl[:, None] for part in ("verts", "joints", "skeleton"))
+    pixels = project(joints[:, :65], np.broadcast_to(K, (count, 3, 3)))
+    low, high = pixels.min(1), pixels.max(1)
+    parts = {f"{part}_bbox": np.tile([10.0, 20, 8, 8], (count, 1)) for part in ("lhand", "rhand", "face")}
+    return PersonPrediction(
+        name=name, size=SIZE, K=K, K_source="given", boxes=np.concatenate([low, high - low], 1), joints_cam=joints,
+        verts_cam=verts, skeleton_cam=skeleton, joints_img=pixels, **given, transl=transl, **parts, model="smplx",
+        reprojection_px=np.zeros(count), score=np.full(count, np.nan), mesh_faces=layer.faces.numpy(),
+    )  # fmt: skip
+
+
+def person_clip(layers, frames=12, noise=0.0, seed=0):
+    """One person who turns and walks steadily, with noise on parameters and place; a frame each."""
+    rng, made = np.random.default_rng(seed), []
+    for frame in range(frames):
+        pose = noise * rng.standard_normal((1, 165))
+        pose[0, :3] = [0, np.pi, 0.0]
+        pose[0, :6] += [0, 0, 0, 0.02 * frame, 0, 0]
+        given = {"pose_from_mean": pose, "shape": 0.3 + 5 * noise * rng.standard_normal((1, 10))}
+        given |= {"expression": np.full((1, 10), 0.05 * frame)}
+        place = np.array([[-0.1 + 0.02 * frame, 0.1, 4.0]]) + 0.3 * noise * rng.standard_normal(3)
+        made.append(persons(layers, 1, place=place, parameters=given, name=f"{frame:04d}"))
     return made

@@ -76,7 +76,7 @@ class ToyPerson(Network):
         given |= {"shape": cells[:, -10:], "expression": cells[:, -20:-10]}
         camera = torch.cat([0.2 * cells[:, :2], 0.5 + 0.1 * cells[:, 2:3]], 1)
         given["root_pose"] = given["root_pose"] + torch.tensor([np.pi, 0.0, 0.0])  # SMPL-X has y up
-        transl = virtual.camera(camera) + torch.tensor([0.0, -0.2, 0.0])
+        transl = virtual.camera(camera) + torch.tensor([0.0, 0.3, 0.0])
         out = given | {"expr": given["expression"], "transl": transl}
         out |= virtual.smplx_answer(self.layer, given, transl, self.input.volume)
         out["joints_img"] = torch.cat([out["joints_proj"][:, :65] * self.scale, torch.zeros(count, 65, 1)], 2)

@@ -122,7 +122,8 @@ def pan(picture, box, label, out, frames=24, tremble=0.02, seed=0):
     """
     image = reading.read(picture).image
     out, rng, found = Path(out), np.random.default_rng(seed), {}
-    box, (h, w) = np.asarray(box, float), [min(length, whole) for length, whole in zip(PAN, image.shape, strict=False)]
+    box = np.asarray(box, float)
+    h, w = (_window(*lengths) for lengths in zip(PAN, box[:1:-1], image.shape, strict=False))
     room = np.array([image.shape[1] - w, image.shape[0] - h])
     middle = np.clip(box[:2] + box[2:] / 2 - np.array([w, h]) / 2, 0, room)
     reach = np.minimum(0.12 * np.array([w, h]), np.minimum(middle, room - middle))
@@ -138,3 +139,8 @@ def pan(picture, box, label, out, frames=24, tremble=0.02, seed=0):
             found[name] = [{"box": shaken.round(1).tolist()} | side]
     write_json(out / "boxes.json", found)
     return Examples(out / "pictures", out / "boxes.json", float("nan"))
+
+
+def _window(usual, box, whole):
+    """Length of the window along one side, pixels: the usual one, but most of a larger box, with room to move."""
+    return min(max(usual, min(int(1.1 * box), int(0.85 * whole))), whole)

@@ -8,7 +8,7 @@ import torch
 from handlib import bodies, geometry
 from handlib.files import InputError
 from handlib.fitting import poses
-from handlib.predict import BoxFile, boxes, detector_names, from_keypoints, overlaps, sides_of, without_doubles
+from handlib.predict import PERSON, BoxFile, boxes, detector_names, from_keypoints, overlaps, sides_of, without_doubles
 
 SIZE = (640, 480)
 
@@ -161,3 +161,37 @@ def test_files_that_are_no_boxes_are_refused(tmp_path, name, text, named):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=named):
         BoxFile(tmp_path / name)
+
+
+def test_keypoints_of_persons(tmp_path):
+    points = np.zeros((17, 3))
+    points[:, :2], points[:, 2] = np.random.default_rng(0).uniform(100, 200, (17, 2)), 2
+    points[3] = 0  # as COCO says of what is not annotated
+    box, side, score = from_keypoints(points, subject=PERSON)
+    tight = points[points[:, 2] > 0, :2]
+    np.testing.assert_allclose(box[0, 2:], 1.2 * np.ptp(tight, axis=0))
+    np.testing.assert_allclose(box[0, :2] + box[0, 2:] / 2, (tight.min(0) + tight.max(0)) / 2)
+    assert side.tolist() == [0] and score[0] == 2
+    with pytest.raises(InputError, match="17 or 133"):
+        from_keypoints(np.zeros((1, 21, 3)), subject=PERSON)
+    content = {"a.jpg": [{"box": [1, 2, 30, 40]}, {"keypoints": points.tolist(), "score": 0.5}], "b.jpg": []}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    found, sides, scores = BoxFile(tmp_path / "a.json", PERSON).of("a.jpg", 0)
+    assert sides is None and found[0].tolist() == [1, 2, 30, 40] and scores.tolist()[1] == 0.5
+    np.testing.assert_allclose(found[1], box[0])
+    (tmp_path / "b.csv").write_text("name,x,y,w,h\na.jpg,1,2,30,40\n")
+    assert BoxFile(tmp_path / "b.csv", PERSON).of("a.jpg", 0)[0].tolist() == [[1, 2, 30, 40]]
+    (tmp_path / "c.json").write_text(json.dumps({"a.jpg": [{"box": [1, 2, 30, 40], "side": "left"}]}))
+    with pytest.raises(InputError, match="persons have none"):
+        BoxFile(tmp_path / "c.json", PERSON).of("a.jpg", 0)
+
+
+@pytest.mark.parametrize("change", [{"bbox": [1, 2, 3]}, {"image_id": 9}, {"bbox": None}])
+def test_coco_files_that_are_not_whole_are_refused(tmp_path, change):
+    one = {"image_id": 1, "bbox": [1, 2, 30, 40]}
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [one]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert len(BoxFile(tmp_path / "a.json", PERSON).of("a.jpg", 0)[0]) == 1
+    (tmp_path / "a.json").write_text(json.dumps(content | {"annotations": [one | change]}))
+    with pytest.raises(InputError, match="COCO"):
+        BoxFile(tmp_path / "a.json", PERSON)

@@ -169,3 +169,41 @@ def test_on_the_command_line(folder, tmp_path, monkeypatch, capsys):
     words[words.index("--boxes")] = "--detector"
     assert cli.main([*words[:-1], "nobody"]) == 2
     assert "nobody" in capsys.readouterr().err
+
+
+COCO = {
+    "images": [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "b.png"}],
+    "annotations": [
+        {"image_id": 7, "bbox": [60, 10, 50, 130], "iscrowd": 0, "category_id": 1},
+        {"image_id": 7, "bbox": [10, 10, 50, 130], "iscrowd": 1},
+        {"image_id": 7, "bbox": [10, 10, 50, 130], "category_id": 18},
+        {"image_id": 8, "bbox": [900, 10, 50, 130]},
+    ],
+}
+
+
+def test_persons_of_a_folder_in_every_form(folder, tmp_path, person_predictor, monkeypatch, capsys):
+    (tmp_path / "coco.json").write_text(json.dumps(COCO))
+    monkeypatch.setattr(networks, "load", lambda *given: person_predictor.net)
+    words = ["predict", "weights", str(folder), str(tmp_path / "out"), "--boxes", str(tmp_path / "coco.json")]
+    assert cli.main([*words, "--formats", "json,obj,glb,overlay", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "1 person of 1 pictures" in said and "not SMPL-X" in said and "left out" in said
+    for path in ("predictions/a.png.npz", "json/a.png.json", "obj/a.png.obj", "glb/a.png.glb", "overlay/a.png.png"):
+        assert (tmp_path / "out" / path).is_file(), path
+    head, line = (tmp_path / "out" / "persons.csv").read_text().splitlines()
+    assert (
+        head.startswith("picture,person,x,y,w,h") and "pelvis_z_m" in head and line.startswith("a.png,0,60,10,50,130")
+    )
+    assert "outside the picture" in (tmp_path / "out" / "skipped.csv").read_text()
+    assert cli.main([*words, "--side", "left", "--device", "cpu"]) == 2 and "none" in capsys.readouterr().err
+
+
+def test_a_video_of_a_person_becomes_a_clip(tmp_path, person_predictor):
+    path = video(tmp_path / "clip.avi", frames=5)
+    given = {"boxes": "whole", "formats": ["glb", "overlay"], "smooth": "zero_lag", "show": False}
+    done = predict.run(person_predictor, path, tmp_path / "out", **given)
+    assert done.made == 5 and len(done.found) == 5 and "side" not in done.found
+    assert (tmp_path / "out" / "persons_zero_lag.glb").is_file()
+    jitter = done.jitter[done.jitter.track == "all"].set_index("clip").jitter_mm_per_frame2_pelvis
+    assert jitter["after"] <= jitter["before"]

@@ -110,3 +110,15 @@ def test_boxes_of_other_files_and_shorter_names_are_gone_on_with(image, tmp_path
     drawer.shown.layout.shapes = boxes.shapes(HANDS[:1])
     saved = json.loads((tmp_path / "boxes.json").read_text())
     assert {name: len(hands) for name, hands in saved.items()} == {"a": 1, "b": 1, "c.png": 1}
+
+
+def test_boxes_of_persons_have_no_side(image, tmp_path):
+    from handlib.predict import PERSON, BoxFile
+
+    file, persons = tmp_path / "boxes.json", [{"box": [10.0, 20.0, 30.0, 40.0]}]
+    drawer = widgets.BoxDrawer({"a": image}, file, PERSON)
+    assert drawer.side.options == ("person",) and drawer.shown.layout.newshape.name == "person"
+    drawer.shown.layout.shapes = boxes.shapes(persons)
+    assert drawer.hands["a"] == persons and json.loads(file.read_text()) == {"a": persons}
+    assert BoxFile(file, PERSON).of("a", 0)[0].tolist() == [persons[0]["box"]]
+    assert widgets.BoxDrawer({"a": image}, file, PERSON).hands["a"] == persons

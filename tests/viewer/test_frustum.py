@@ -151,3 +151,17 @@ def test_a_picture_made_smaller_keeps_hands_in_place(pair):
     scale = frustum.PIXELS / 2000
     points = pair.joints_cam[0]
     assert np.allclose(project(points, K) + 0.5, scale * (project(points, tall.K) + 0.5), atol=1e-6)
+
+
+def test_persons_stand_in_the_frustum(image):
+    made = own_pictures.persons(own_pictures.person_layers())
+    figure = frustum.figure(image, made)
+    assert "2 persons" in frustum.caption(made) and frustum.names(made) == ["0 person", "1 person"]
+    traces = _by_owner(figure, made)
+    for number in (0, 1):
+        trace = traces[number, 2]
+        assert np.allclose(np.stack([trace.x, trace.y, trace.z], 1), 1000 * made.verts_cam[number], atol=0.01)
+    assert traces[0, 2].color != traces[1, 2].color
+    assert [button.label for button in figure.layout.updatemenus[1].buttons] == frustum.names(made)
+    left = np.asarray(frustum.twin(image, made).axes[0].images[0].get_array())
+    assert np.array_equal(left, export.overlay(image, made))
