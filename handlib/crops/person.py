@@ -33,11 +33,14 @@ class PersonAugmentation(mano.ManoAugmentation):
 NO_AUGMENTATION = PersonAugmentation()
 
 
-def draw_person(rng, flip_chance=FLIP_CHANCE, **strengths):
-    """A random augmentation; ``rng`` is a numpy Generator; the defaults are the published strengths, those of
-    `handlib.crops.draw_mano`.
+def draw_person(
+    rng, scale=mano.SCALE, rotation_degrees=mano.ROTATION_DEGREES, colour=mano.COLOUR,
+    rotation_chance=mano.ROTATION_CHANCE, flip_chance=FLIP_CHANCE,
+):  # fmt: skip
+    """A random augmentation of the given strengths (defaults: the published ones, those of `handlib.crops.draw_mano`);
+    ``rng`` is a numpy Generator.
     """
-    drawn = mano.draw_mano(rng, **strengths)
+    drawn = mano.draw_mano(rng, scale, rotation_degrees, colour, rotation_chance)
     return PersonAugmentation(drawn.scale, drawn.rotation, drawn.colour, bool(rng.random() <= flip_chance))
 
 
