@@ -7,14 +7,13 @@
 brought inside the picture nor enlarged. None of it is needed to read the release: `freihand.FreiHand`.
 """
 
-import array
-
 import numpy as np
 
 from handlib import geometry
 from handlib.datasets import coco, people
 from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.json_stream import items
+from handlib.datasets.rows import Rows
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require
 
@@ -46,7 +45,7 @@ class FreiHandDerived(Reader):
         self.rows = list(self.rows.values())
         self.numbers = {image: coco.whole(paths[0], self.pictures[image].members, "db_idx", f"images, id {image}")
                         for image, _ in self.rows}  # fmt: skip
-        self.table = Table(paths[1], set(self.numbers.values()), split == "training")
+        self.data = read_data(paths[1], set(self.numbers.values()), split == "training")
         self.boxes = None
         if split == "evaluation":
             paths.append(rootnet_file(root))
@@ -79,7 +78,7 @@ class FreiHandDerived(Reader):
             sample |= people.boxed(key, box, whole, picture)
         else:
             sample |= {"bbox": self.boxes[image], "bbox_whole": np.bool_(False), "bbox_final": np.bool_(True)}
-        own = self.table.get(number)
+        own = self.data[number]
         sample |= {
             "hands": "right",
             "side": np.zeros(1, np.int8),
@@ -104,34 +103,22 @@ class FreiHandDerived(Reader):
         }
 
 
-class Table:
-    """What a ``…_data.json`` says of each ``db_idx`` in ``wanted``, in few bytes: ``get(number)`` -> {name: array}.
-
-    fits: with ``mano_param`` and ``joint_3d`` (m), else the camera alone. Raises InputError naming the entry.
+def read_data(path, wanted, fits):
+    """A ``…_data.json`` -> `rows.Rows` by each ``db_idx`` in ``wanted``; fits: with ``mano_param`` and ``joint_3d``
+    (m), else the camera alone. Raises InputError naming the entry.
     """
-
-    def __init__(self, path, wanted, fits):
-        self.shapes = _CAMERA | (_FIT | {"joint_3d": (21, 3)} if fits else {})
-        self._rows, self._numbers = {}, array.array("d")
-        for key, item in items(path, MEND):
-            if isinstance(key, str) and key.isdigit() and int(key) in wanted:
-                self._add(path, key, item if isinstance(item, dict) else {})
-        lacking = wanted - set(self._rows)
-        if lacking:
-            raise InputError(path, "is missing", MEND, str(min(lacking)))
-
-    def _add(self, path, key, item):
-        for name, shape in self.shapes.items():
-            member = "cam_param" if name in _CAMERA else "mano_param" if name in _FIT else None
-            own, where = (item.get(member), f"{key}.{member}") if member else (item, key)
-            self._numbers.extend(coco.numbers(path, own, name, shape, where).ravel())
-        self._rows[int(key)] = len(self._rows)
-
-    def get(self, number):
-        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
-        row = np.frombuffer(self._numbers, np.float64, sum(sizes), self._rows[number] * sum(sizes) * 8).copy()
-        parts = np.split(row, np.cumsum(sizes)[:-1])
-        return {name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+    found = Rows(_CAMERA | (_FIT | {"joint_3d": (21, 3)} if fits else {}), "d")
+    for key, item in items(path, MEND):
+        if isinstance(key, str) and key.isdigit() and int(key) in wanted:
+            item = item if isinstance(item, dict) else {}
+            members = {"joint_3d": (item, key)}
+            for member, names in (("cam_param", _CAMERA), ("mano_param", _FIT)):
+                members |= {name: (item.get(member), f"{key}.{member}") for name in names}
+            found.add(int(key), path, members)
+    lacking = found.missing(wanted)
+    if lacking:
+        raise InputError(path, "is missing", MEND, str(min(lacking)))
+    return found
 
 
 def rootnet_file(root):

@@ -5,7 +5,6 @@
 at a hand that has none (null); here such a hand has its joints alone.
 """
 
-import array
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,14 @@ from handlib import geometry
 from handlib.datasets import coco, people
 from handlib.datasets.base import Reader, fits_of
 from handlib.datasets.json_stream import items
+from handlib.datasets.rows import Rows
 from handlib.datasets.windows import MANO_SCALE, Window
 from handlib.files import InputError, require
 
 FITS = "MSCOCO_train_MANO_NeuralAnnot.json"
 SIDES = ("left", "right")  # a person's hands in the published order
 _SPEC = geometry.PersonInput(size=(256, 256), part="hand")
-_SIZES = {"pose": 48, "shape": 10, "trans": 3, "focal": 2, "princpt": 2}
+_FIT, _CAMERA = {"pose": (48,), "shape": (10,), "trans": (3,)}, {"focal": (2,), "princpt": (2,)}
 
 
 class MsCocoHands(Reader):
@@ -43,7 +43,7 @@ class MsCocoHands(Reader):
         self.pictures, rows = coco.read(path, lambda item, where, place: _hands(path, item, where))
         self.hands = [(number, image, *hand) for number, (image, hands) in rows.items() for hand in hands]
         self.sources[f"annotations/{path.name}"] = path
-        self.fits = Fits()
+        self.fits = Rows({})
         if fits is not None:
             self.fits = read_fits(fits, {number for number, *_ in self.hands})
             self.sources[f"annotations/{fits.name}"] = fits
@@ -70,7 +70,6 @@ class MsCocoHands(Reader):
         key = f"{Path(picture.name).stem}/{number}/{name}"
         sample = people.start(key, self.folder / picture.name, picture, image, number)
         sample |= people.boxed(key, box, whole, picture)
-        K = self.fits.camera((number, side))
         sample |= {
             "hands": name,
             "side": np.array([name == "left"], np.int8),
@@ -80,9 +79,15 @@ class MsCocoHands(Reader):
             "joints_valid": points[None, :, 2] > 0,
             "is_3d": np.bool_(False),
             "joints_of_fit": np.bool_(False),
-            "K": people.virtual_camera(box, picture, spec=_SPEC, pixels=_SPEC.size) if K is None else K,
+            "K": self._camera(box, picture, (number, side)),
         }
-        return sample | self.fits.fields((number, side))
+        return sample | _fields(self.fits, (number, side))
+
+    def _camera(self, box, picture, key):
+        if key not in self.fits:
+            return people.virtual_camera(box, picture, spec=_SPEC, pixels=_SPEC.size)
+        own = self.fits[key]
+        return geometry.intrinsics(own["focal"], own["princpt"])
 
 
 def _hands(path, item, where):
@@ -96,56 +101,30 @@ def _hands(path, item, where):
     return found or None
 
 
-class Fits:
-    """MANO fits by (annotation's id, place in SIDES), in few bytes each."""
-
-    def __init__(self):
-        self._rows, self._numbers = {}, array.array("f")
-
-    def __contains__(self, key):
-        return key in self._rows
-
-    def add(self, key, path, item, where):
-        """Take one in. Raises InputError naming the member."""
-        for member in ("mano_param", "cam_param"):
-            own = item.get(member) if isinstance(item, dict) else None
-            names = ("pose", "shape", "trans") if member == "mano_param" else ("focal", "princpt")
-            for name in names:
-                values = coco.numbers(path, own, name, (_SIZES[name],), f"{where}.{member}")
-                self._numbers.extend(values.astype(np.float32))
-        self._rows[key] = len(self._rows)
-
-    def _get(self, key):
-        width = sum(_SIZES.values())
-        row = np.frombuffer(self._numbers, np.float32, width, self._rows[key] * width * 4).astype(np.float64)
-        return dict(zip(_SIZES, np.split(row, np.cumsum(list(_SIZES.values()))[:-1]), strict=True))
-
-    def camera(self, key):
-        """K (3, 3) of the fit, else None."""
-        if key not in self._rows:
-            return None
-        own = self._get(key)
-        return geometry.intrinsics(own["focal"], own["princpt"])
-
-    def fields(self, key):
-        """The fields of a sample; zeros, not valid, for a hand without a fit."""
-        own = self._get(key) if key in self._rows else {name: np.zeros(size) for name, size in _SIZES.items()}
-        return {
-            "pose_from_mean": own["pose"][None],
-            "shape": own["shape"][None],
-            "transl_cam": own["trans"][None],
-            "mano_valid": np.array([key in self._rows]),
-        }
-
-
 def read_fits(path, wanted):
-    """The file of fits -> `Fits` of the annotations ``wanted``. Raises InputError for one that is missing or odd."""
-    fits = Fits()
+    """The file of fits -> `rows.Rows` by (annotation's id, place in SIDES), of the annotations ``wanted``. Raises
+    InputError for one that is missing or odd.
+    """
+    fits = Rows(_FIT | _CAMERA)
     for key, hands in items(require(path, coco.MEND), coco.MEND):
         number = int(key) if isinstance(key, str) and key.isdigit() else None
         if number is None or not isinstance(hands, dict):
             raise InputError(path, f"{str(key)[:40]!r} is no annotation's number with its hands", coco.MEND)
         for side, name in enumerate(SIDES):
             if number in wanted and hands.get(name) is not None:
-                fits.add((number, side), path, hands[name], f"{key}.{name}")
+                item = hands[name] if isinstance(hands[name], dict) else {}
+                own = {"mano_param": _FIT, "cam_param": _CAMERA}
+                members = {part: (item.get(member), f"{key}.{name}.{member}") for member in own for part in own[member]}
+                fits.add((number, side), path, members)
     return fits
+
+
+def _fields(fits, key):
+    """The fields of a hand's fit; zeros, not valid, for one without."""
+    own = fits[key] if key in fits else {name: np.zeros(shape) for name, shape in _FIT.items()}
+    return {
+        "pose_from_mean": own["pose"][None],
+        "shape": own["shape"][None],
+        "transl_cam": own["trans"][None],
+        "mano_valid": np.array([key in fits]),
+    }
