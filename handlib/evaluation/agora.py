@@ -1,8 +1,10 @@
 """AGORA's submission (SMPL-X or SMPL) from predictions of a pack."""
 
 import numpy as np
+import pandas
 
-from handlib import submissions
+from handlib import protocols, submissions
+from handlib.datasets import agora_parsing
 from handlib.evaluation.finding import truth_known
 from handlib.files import InputError
 
@@ -47,6 +49,30 @@ def persons(made, pictures, server="agora_smplx"):
     names, starts = np.unique(pictures[order], return_index=True)
     for name, rows in zip(names, np.split(order, starts[1:]), strict=True):
         yield str(name), [_person(made.predictions, row, _MODELS[server]) for row in rows]
+
+
+def official(made, pack, root, bodies):
+    """AGORA's own evaluation of the validation set, see `handlib.protocols.agora` -> (figures, as of
+    `protocols.evaluate`; a row per annotated person, `protocols.agora.people`); None where the data frames are not.
+
+    made: predictions of the whole pack, SMPL-X; root: the data set's folder; bodies: the folder of body models and
+    index files, or "free".
+    """
+    _, frames = agora_parsing.frames(root, "validation")
+    if not frames:
+        return None
+    server, pictures = "agora_smplx", np.asarray(pack.index["picture"])[made.index]
+    state = protocols.running(server, bodies=bodies)
+    found = state.per_sample(dict(persons(made, pictures, server)), frames[0].parent)
+    totals = {name: values.sum(0) for name, values in protocols.sums(server, found, bodies=bodies).items()}
+    figures = pandas.Series(protocols.figures(server, totals, bodies=bodies), dtype=float, name=server)
+    figures.attrs = {
+        "protocol": server,
+        "alignment": state.module.ALIGNMENT,
+        "options": {},
+        "samples": len(found["image"]),
+    }
+    return figures, state.module.people(found)
 
 
 def _person(arrays, row, model):

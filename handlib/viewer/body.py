@@ -46,11 +46,14 @@ class State:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A person: predicted and true vertices (V, 3) m in the camera's frame, and words for it."""
+    """A person: predicted and true vertices (V, 3) m in the camera's frame, words for it, and perhaps a picture, uint8
+    (h, w, 3).
+    """
 
     verts: np.ndarray
     truth: np.ndarray
     name: str = ""
+    picture: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

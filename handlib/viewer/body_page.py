@@ -1,4 +1,5 @@
-"""The inspector of whole bodies as one HTML file: persons, what is compared, parts and truth switched without Python.
+"""The inspector of whole bodies as one HTML file, a gallery where the persons have pictures: a click on one shows the
+person; what is compared, parts and truth are switched without Python.
 
 Meshes are swapped in one scene; vertices and errors are kept in tenths of a millimetre, and all of it compressed: a
 person takes half a megabyte, plotly.js two, once.
@@ -9,6 +10,7 @@ import dataclasses
 import json
 from html import escape
 
+import cv2
 import numpy as np
 from plotly.offline import get_plotlyjs
 
@@ -20,6 +22,7 @@ COMPARED = {  # what the menu offers: (fit, apart)
     "PA-MPVPE: whole body": (True, False),
     "PA-MPVPE: each part for itself": (True, True),
 }
+HIGH = 220  # pixels of a thumbnail
 _STEP = 10  # a millimetre in units of what is kept
 
 
@@ -63,7 +66,19 @@ def _case(case, whole):
         points, mm = (seen.apart, seen.apart_mm) if apart else (seen.whole, seen.whole_mm)
         words = body.words(case, seen.means, body.State(fit=fit, apart=apart))[1]
         kinds.append({"words": words, "points": _places(points, middle), "errors": _short(mm)})
-    return {"name": case.name, "kinds": kinds, "middle": middle.tolist(), "truth": _places(truth, middle)}
+    picture = None if case.picture is None else gallery._data_uri(_thumbnail(case.picture))
+    return {
+        "name": case.name,
+        "picture": picture,
+        "kinds": kinds,
+        "middle": middle.tolist(),
+        "truth": _places(truth, middle),
+    }
+
+
+def _thumbnail(picture):
+    scale = HIGH / len(picture)
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def _places(points, middle):
@@ -96,8 +111,16 @@ header { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; align-items: center
 h1 { font-size: 1.05rem; font-weight: 600; margin: 0; }
 p { margin: 0; padding: 0 1rem .4rem; color: #6b6e75; }
 select { font: inherit; max-width: 26rem; }
+main { flex: 1; display: flex; min-height: 0; }
+nav { overflow-y: auto; padding: 0 .6rem .6rem 1rem; display: flex; flex-direction: column; gap: 8px; }
+nav:empty { display: none; }
+nav button { flex: none; width: 150px; padding: 0; border: 1px solid #e3e1dc; border-radius: 6px; background: #f4f3f0;
+  overflow: hidden; cursor: pointer; text-align: left; font: inherit; color: inherit; }
+nav button[aria-current=true], nav button:hover { box-shadow: 0 0 0 2px #2b2d31; }
+nav img { display: block; width: 100%; }
+nav span { display: block; padding: .25rem .45rem .35rem; font-size: 11.5px; overflow-wrap: anywhere; }
 label { white-space: nowrap; cursor: pointer; }
-#view { flex: 1; min-height: 300px; }
+#view { flex: 1; min-width: 0; }
 </style></head>
 <body>
 <header><h1>{{title}}</h1>
@@ -109,7 +132,7 @@ label { white-space: nowrap; cursor: pointer; }
 <label><input type="checkbox" data-part="face"> face</label>
 <label><input type="checkbox" id="truth"> true mesh</label></header>
 <p id="words"></p>
-<div id="view"></div>
+<main><nav></nav><div id="view"></div></main>
 <script type="text/plain" id="plotly">{{plotly}}</script>
 <script type="text/plain" id="data">{{data}}</script>
 <script>
@@ -163,6 +186,9 @@ function draw(data) {
   "xyz".split("").forEach((axis, d) => { layout.scene[axis + "axis"].range = cube[d]; });
   layout.uirevision = layout.scene.uirevision = "keep";
   part("words").textContent = kind.words;
+  document.querySelectorAll("nav button").forEach((button, number) => {
+    button.setAttribute("aria-current", number === Number(part("number").value));
+  });
   return Plotly.react(part("view"), traces, layout, {responsive: true, displaylogo: false});
 }
 (async () => {
@@ -172,6 +198,15 @@ function draw(data) {
   document.head.append(script);
   const data = JSON.parse(text);
   data.cases.forEach((one, number) => part("number").add(new Option(one.name, number)));
+  if (data.cases.every(one => one.picture)) data.cases.forEach((one, number) => {
+    const button = document.createElement("button"), image = new Image(), words = document.createElement("span");
+    image.src = one.picture;
+    image.alt = "";
+    words.textContent = one.name;
+    button.append(image, words);
+    button.onclick = () => { part("number").value = number; draw(data); };
+    document.querySelector("nav").append(button);
+  });
   data.compared.forEach((words, number) => part("kind").add(new Option(words, number)));
   part("number").value = data.number;
   part("kind").value = data.kind;

@@ -315,23 +315,29 @@ _CLOSELY = {"integral_pose": _slices, "rle": _densities, "i2l_meshnet": _vertice
 
 
 def meshes_over_images(items, verts, faces, captions=None, columns=4, tile=2.6, K=None):
-    """Meshes over their crops, each picture beside itself with its mesh.
+    """Meshes over their crops, each picture beside itself with its mesh; see `overlays`."""
+    pictures = [picture for pair in overlays(items, verts, faces, K) for picture in pair]
+    captions = [""] * len(items) if captions is None else captions
+    return figures.gallery(pictures, [words for caption in captions for words in (caption, "")], columns, tile)
+
+
+def overlays(items, verts, faces, K=None, enlarged=_ENLARGE):
+    """The pictures of some crops, ``enlarged`` times, without and with their meshes: a pair of each, uint8 (h, w, 3).
 
     items: of `handlib.training.Crops`, unaugmented; verts (N, V, 3) m, camera frame; faces (F, 3); K (N, 3, 3) of the
     crops, None: their targets have it.
     """
-    pictures = []
+    pairs = []
     cameras = [item["targets"]["K"] for item in items] if K is None else K
     for item, points, camera in zip(items, np.asarray(verts, float), cameras, strict=True):
         plain = cv2.resize(
-            figures.picture(item["image"]), None, fx=_ENLARGE, fy=_ENLARGE, interpolation=cv2.INTER_CUBIC
+            figures.picture(item["image"]), None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC
         )
-        K = np.asarray(camera, float) * [[_ENLARGE], [_ENLARGE], [1]]
-        K[:2, 2] += (_ENLARGE - 1) / 2
-        hand = render.Mesh(*render.seal(points, faces), colours=palette.lit("right"))
-        pictures += [plain, render.overlay(plain, [hand], K)]
-    captions = [""] * len(items) if captions is None else captions
-    return figures.gallery(pictures, [words for caption in captions for words in (caption, "")], columns, tile)
+        K = np.asarray(camera, float) * [[enlarged], [enlarged], [1]]
+        K[:2, 2] += (enlarged - 1) / 2
+        shown = render.Mesh(*render.seal(points, faces), colours=palette.lit("right"))
+        pairs.append((plain, render.overlay(plain, [shown], K)))
+    return pairs
 
 
 def in_3d(verts, truth, faces, title=""):
