@@ -1,6 +1,7 @@
 """AGORA (Patel et al., CVPR 2021): rendered crowds, from the annotation files of Hand4Whole's code or of OSX's.
 
-``root`` holds ``data/`` (or is it). What lies there, by whose conversion of the official data frames it is:
+``root`` holds ``data/`` (or is it). What lies there, by whose conversion of the official data frames it is (their
+tools', or `handlib.datasets.agora_parsing.parse`):
 
 - Hand4Whole: ``AGORA_{train,validation}_SMPLX.json``; a file of SMPL-X parameters in the camera's frame for each
   person, one of the camera for each picture; crops ``images_3840x2160/<folder>_crop/<picture>_person_id_<n>.png``.
@@ -20,7 +21,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import agora_files as files
-from handlib.datasets import coco, people
+from handlib.datasets import agora_frames, coco, people
 from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, read_json, require_known
 
@@ -28,7 +29,10 @@ SPLITS = ("train", "validation", "test")
 SOURCES = {"hand4whole": "AGORA_{}_SMPLX.json", "osx": "AGORA_{}.json"}
 RESOLUTIONS = ("3840x2160", "1280x720")
 FULL = (3840, 2160)
-OFFICIAL = "put the annotations there that the AGORA tools of Hand4Whole or OSX make of the official data frames"
+OFFICIAL = (
+    "put the official data frames and fits there, of which handlib.datasets.agora_parsing.parse makes it, or what the "
+    "AGORA tools of Hand4Whole or OSX made of them"
+)
 _TEST = "AGORA_test_bbox.json"
 _BOXES = {"lhand_bbox": "left", "rhand_bbox": "right", "face_bbox": "face"}
 
@@ -37,9 +41,8 @@ def splits(root, source="any"):
     """The splits that are in ``root``. InputError for none."""
     found = [split for split in SPLITS if any(folder and _path(folder, split, source) for folder in _folders(root))]
     if not found:
-        raise InputError(
-            root, f"holds no data/{SOURCES['hand4whole'].format('train')}, nor OSX's, nor {_TEST}", OFFICIAL
-        )
+        problem = f"holds no data/{SOURCES['hand4whole'].format('train')}, nor OSX's, nor {_TEST}"
+        raise InputError(root, problem, _mend(root, SPLITS[:2]))
     return found
 
 
@@ -65,8 +68,20 @@ def annotations(root, split, source="any"):
     found = next((which for folder in _folders(root) if (which := _path(folder, split, source))), None)
     if found is None:
         name = _TEST if split == "test" else " or ".join(file.format(split) for file in SOURCES.values())
-        raise InputError(Path(root) / "data", f"holds no {name}", OFFICIAL)
+        raise InputError(Path(root) / "data", f"holds no {name}", _mend(root, [split]))
     return found
+
+
+def _mend(root, splits):
+    """What to do where there are no annotations: another thing where the data frames to make them of are there."""
+    if splits == ["test"]:
+        return "get it from the page of Hand4Whole's AGORA tool, https://github.com/mks0601/Hand4Whole_RELEASE"
+    if not any(agora_frames.find(root, split)[1] for split in splits):
+        return OFFICIAL
+    return (
+        "make it of the data frames, which are there, once: handlib.datasets.agora_parsing.parse"
+        f"({str(root)!r}, bodies=FOLDER), FOLDER that of SMPLX_MALE.npz, SMPLX_FEMALE.npz and SMPLX_NEUTRAL.npz"
+    )
 
 
 def reader(root, split, source="any", resolution="3840x2160"):

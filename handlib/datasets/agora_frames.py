@@ -1,11 +1,23 @@
 """AGORA's ground truth as it is offered, pickled pandas data frames, read without letting pandas run what they name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from handlib import safe_pickle
 from handlib.files import InputError, require
 
 MEND = "get the camera data frames with SMPL-X or SMPL joints and vertices from https://agora.is.tue.mpg.de"
+_PLACES = ("{}_SMPLX/SMPLX", "{}_SMPLX", "SMPLX", "Cam", "")  # as the archives unpack
+
+
+def find(root, split):
+    """(the folder of the data, the split's data frames below it in name order); (None, []) where there are none."""
+    for folder in (Path(root) / "data", Path(root)):
+        for place in _PLACES:
+            found = sorted((folder / place.format(split)).glob(f"{split}_*.pkl"))
+            if found:
+                return folder, found
+    return None, []
 
 
 def files(path):

@@ -27,12 +27,11 @@ from pathlib import Path
 import numpy as np
 
 from handlib.datasets import agora_files, agora_frames, agora_world, coco
+from handlib.datasets.agora import SOURCES
 from handlib.datasets.agora_bodies import Bodies
 from handlib.files import InputError, progress, require_known, write_json, write_text
 
 SPLITS = ("train", "validation")
-SOURCES = {"hand4whole": "AGORA_{}_SMPLX.json", "osx": "AGORA_{}.json"}
-_PLACES = ("{}_SMPLX/SMPLX", "{}_SMPLX", "SMPLX", "Cam", "")
 _COUNTS = {"gt_joints_2d": (127, 2), "gt_joints_3d": (127, 3), "gt_verts": (10475, 3)}
 PARTS = {  # rows of the 127 joints
     "bbox": slice(None),
@@ -44,16 +43,6 @@ _TOLD = ("gender", "kid", "occlusion", "isValid", "age", "ethnicity")
 _EACH = ("gt_path_smplx", "gender", "kid", "isValid", "X", "Y", "Z", "Yaw")  # a list, an entry per person
 _TRUTH = ("gt_joints_2d", "gt_joints_3d", "gt_verts")
 _TOPS = {"hand4whole": ("images_", ""), "osx": ("", "images_")}  # before "3840x2160": where the pictures may lie
-
-
-def frames(root, split):
-    """The data frames of a split below ``root``, in name order; none where there are none."""
-    for folder in (Path(root) / "data", Path(root)):
-        for place in _PLACES:
-            found = sorted((folder / place.format(split)).glob(f"{split}_*.pkl"))
-            if found:
-                return folder, found
-    return None, []
 
 
 def parse(root, bodies=None, splits=None, sources=tuple(SOURCES), train_verts=False):
@@ -70,7 +59,7 @@ def parse(root, bodies=None, splits=None, sources=tuple(SOURCES), train_verts=Fa
     """
     require_known(sources, SOURCES, "AGORA", "source")
     require_known(splits or (), SPLITS, "AGORA", "split")
-    there = {split: found for split in splits or SPLITS if (found := frames(root, split))[1]}
+    there = {split: found for split in splits or SPLITS if (found := agora_frames.find(root, split))[1]}
     lacking = [split for split in splits or SPLITS[:0] if split not in there]
     if lacking or not there:
         name = f"{(lacking or SPLITS)[0]}_*_withjv.pkl"

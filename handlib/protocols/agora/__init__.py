@@ -6,7 +6,8 @@ SMPL-X / SMPL order; and either ``verts`` (10475 or 6890, 3) and ``allSmplJoints
 the camera frame (x right, y down, z forward), or ``params``, of which `handlib.bodies.smplx_files` makes the mesh.
 truth: a row per image (list of mappings, DataFrame, or the official pickled data frames: a file or folder) with
 ``imgPath`` and, one entry per person, ``isValid``, ``occlusion`` (%), ``kid``, ``gt_joints_2d`` (pixels at 3840 x
-2160), ``gt_joints_3d``, ``gt_verts`` (metres). Predictions of images that truth lacks are not looked at.
+2160), ``gt_joints_3d``, ``gt_verts`` (metres). Predictions of images that truth lacks are not looked at, and there is
+a warning.
 
 Options. ``bodies``: the folder of the index files of hands, face and body (and of the body models, where predictions
 are parameters), or their arrays (`handlib.protocols.agora.errors.vertex_sets`); it must be given. ``onlybfh``: keep
@@ -35,6 +36,8 @@ matrices, because it builds its body models once, from the first person's; here 
 (`handlib.submissions.check` names such files). Its Procrustes errors, which nothing reads, are not computed. Figures
 without a child are the text 'nan' there, NaN here.
 """
+
+import warnings
 
 import numpy as np
 
@@ -170,13 +173,13 @@ def chunks(predictions, truth):
     """(predictions, rows) for `CHUNK` images after another. Raises InputError when no image has a prediction though
     there are some, and when an image comes twice.
     """
-    predictions, part, seen, hits = _people.images(predictions), [], set(), 0
+    predictions, part, seen, hits = _people.images(predictions), [], set(), set()
     for row in _people.rows(truth):
         name = str(row.get("imgPath"))
         if name in seen:
             raise InputError("truth", f"image '{name}' is there twice", "give every image once", field="imgPath")
         seen.add(name)
-        hits += bool(_people.named(predictions, name))
+        hits.add(_people.named(predictions, name))
         part.append(row)
         if len(part) == CHUNK:
             yield predictions, part
@@ -185,10 +188,15 @@ def chunks(predictions, truth):
         yield predictions, part
     if not seen:
         raise InputError("truth", "holds no samples", "give at least one image")
-    if len(predictions) and not hits:
-        first = next(iter(predictions))
+    unknown = [name for name in predictions if name not in hits]
+    if unknown and len(unknown) == len(predictions):
         mend = "name them as imgPath does; at 1280 x 720 leave '_1280x720' out of the names"
-        raise InputError("predictions", f"are of other images than truth: '{first}', but '{min(seen)}'", mend)
+        raise InputError("predictions", f"are of other images than truth: '{unknown[0]}', but '{min(seen)}'", mend)
+    if unknown:
+        text = (
+            f"agora_smpl(x): {len(unknown)} of {len(predictions)} predicted images are not in this truth and are not "
+        )
+        warnings.warn(f"{text}looked at, such as '{unknown[0]}'", stacklevel=2)
 
 
 def people(errors, model="smplx"):
