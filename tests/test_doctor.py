@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from handlib import doctor
+from handlib.doctor import environment, official, own
+from handlib.doctor.rows import reason
 from handlib.files import InputError
 from handlib.verify import standin
 
@@ -17,12 +19,12 @@ TORCH_SAYS = json.dumps(["2.13.0", []])
 def home(tmp_path, monkeypatch):
     """An empty project; the looks that start processes are answered."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "_ask", lambda code: (TORCH_SAYS, None))
+    monkeypatch.setattr(environment, "_ask", lambda code: (TORCH_SAYS, None))
     return tmp_path
 
 
 def rows(data="data"):
-    return {row.what: row for row in doctor.report(data)}
+    return {row.what: row for row in reversed(doctor.report(data))}  # the first of a name
 
 
 def put(path, content=b"{}"):
@@ -42,15 +44,17 @@ def test_an_empty_project_names_every_place_and_site(home, capsys):
         "MANO right hand": ("bodies/mano/MANO_RIGHT.pkl", "https://mano.is.tue.mpg.de"),
         "MANO left hand": ("bodies/mano/MANO_LEFT.pkl", "https://mano.is.tue.mpg.de"),
         "SMPL-X": ("bodies/smplx/SMPLX_NEUTRAL.npz", "https://smpl-x.is.tue.mpg.de"),
-        "skeleton.txt": ("InterHand/annotations/skeleton.txt", doctor.INTERHAND_SITE),
-        "val camera": ("InterHand/annotations/val/InterHand2.6M_val_camera.json", doctor.INTERHAND_SITE),
+        "skeleton.txt": ("InterHand/annotations/skeleton.txt", official.INTERHAND_SITE),
+        "boxes": ("EHF/data/EHF.json", official.HAND4WHOLE_SITE),
+        "hand4whole": ("checkpoints/hand4whole", own.ZOOS["hand4whole"]),
+        "val camera": ("InterHand/annotations/val/InterHand2.6M_val_camera.json", official.INTERHAND_SITE),
         "test RootNet output": (
             "InterHand/rootnet_output/rootnet_interhand2.6m_output_test.json",
-            doctor.INTERHAND_SITE,
+            official.INTERHAND_SITE,
         ),
-        "train pictures": ("InterHand/images/train", doctor.INTERHAND_SITE),
-        "digit/db7cba8c1.pt": ("checkpoints/digit/db7cba8c1.pt", doctor.DIGIT_SITE),
-        "hrnet_w32-36af842e.pth": ("checkpoints/hrnet_w32-36af842e.pth", doctor.HRNET_SITE),
+        "train pictures": ("InterHand/images/train", official.INTERHAND_SITE),
+        "digit/db7cba8c1.pt": ("checkpoints/digit/db7cba8c1.pt", own.DIGIT_SITE),
+        "hrnet_w32-36af842e.pth": ("checkpoints/hrnet_w32-36af842e.pth", own.HRNET_SITE),
         "demo data": ("demo", "`make demo`"),
     }
     for what, (place, source) in expected.items():
@@ -98,7 +102,7 @@ def test_the_free_hand_in_manos_place_is_named(home):
     from handlib.bodies import free
 
     free.write_official(home / "data" / "bodies")
-    assert "not MANO" in rows()["MANO right hand"].detail
+    assert "the free hand, written in MANO's format" in rows()["MANO right hand"].detail
 
 
 def test_packs_whole_half_and_old(home, monkeypatch):
@@ -124,7 +128,7 @@ def test_the_last_epoch_of_a_training_is_found(home):
 
 def test_versions_that_differ_from_the_lock(home, monkeypatch):
     lock = put(home / "requirements.lock", b"# text\npytest==0.0.1\nno-such-package==1\n")
-    monkeypatch.setattr(doctor, "LOCK", lock)
+    monkeypatch.setattr(environment, "LOCK", lock)
     found = rows()
     drift = found["versions as in requirements.lock"]
     assert drift.status == doctor.OLD and drift.detail == f"pytest {pytest.__version__} (lock: 0.0.1)"
@@ -134,7 +138,7 @@ def test_versions_that_differ_from_the_lock(home, monkeypatch):
 
 
 def test_an_old_python_is_said_and_fails(home, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
+    monkeypatch.setattr(environment, "OLDEST_PYTHON", (99, 0))
     assert rows()["Python"].status == doctor.OLD
     assert doctor.main() == 1
     assert "99.0 is the oldest that works" in capsys.readouterr().out
@@ -157,7 +161,7 @@ def test_a_torch_that_breaks_or_crashes_on_import(tmp_path, monkeypatch, capsys,
 def test_the_real_torch_is_asked(tmp_path):
     import torch
 
-    found = {row.what: row for row in doctor._torch(tmp_path)}
+    found = {row.what: row for row in environment.torch(tmp_path)}
     assert found["torch"].detail == torch.__version__
     assert (found["GPU"].status == doctor.PRESENT) == torch.cuda.is_available()
 
@@ -178,11 +182,11 @@ def test_folders_that_may_not_be_read(home, monkeypatch, capsys, function):
 
 
 def test_a_look_that_fails_does_not_hide_the_others(home, monkeypatch):
-    def _interhand(root):
+    def interhand(root):
         yield doctor.Row("InterHand2.6M", "first", doctor.PRESENT)
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(doctor, "_interhand", _interhand)
+    monkeypatch.setattr(doctor, "LOOKS", (interhand, own.demo))
     found = rows()
     assert found["first"].status == doctor.PRESENT
     assert found["interhand"].status == doctor.BROKEN and "the disk is gone" in found["interhand"].detail
@@ -202,9 +206,9 @@ def test_the_demo_root_is_not_looked_for_below_itself(home):
 
 
 def test_reasons_are_one_line():
-    assert doctor._reason(InputError("file", "is bad", "mend it")) == "is bad"
-    assert doctor._reason(ValueError("two\nlines")) == "ValueError: two"
-    assert doctor._reason(ValueError()) == "ValueError: no message"
+    assert reason(InputError("file", "is bad", "mend it")) == "is bad"
+    assert reason(ValueError("two\nlines")) == "ValueError: two"
+    assert reason(ValueError()) == "ValueError: no message"
 
 
 def test_the_doctor_needs_only_the_standard_library():
