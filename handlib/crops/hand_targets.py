@@ -6,9 +6,9 @@ from handlib import bodies, geometry
 from handlib.bodies import mano, mirror, skinning
 from handlib.crops.person import SPANS
 from handlib.crops.person_hand import INPUT
+from handlib.crops.person_targets import placed
 
 TIPS = "pose2pose"
-_NEAR = 1e-6  # metres; a joint nearer to the camera has no place in the picture
 
 
 def left_of(right):
@@ -34,7 +34,10 @@ def targets_from_fits(targets, right, left, input=INPUT):
     fit = {name[4:]: value for name, value in targets.items() if name.startswith("fit_")}
     valid = out["mano_joint_valid"]
     with torch.no_grad():
-        image, camera = _placed(joints_of_fits(fit, right, left), fit, input)
+        joints = joints_of_fits(fit, right, left)
+        relative = joints - joints[:, :1]
+        depth = geometry.encode_depth(relative[..., 2], SPANS["rhand"], input.volume[0])
+        image, camera = placed(joints, relative, depth, fit, input)
         inside = ((image >= 0) & (image < image.new_tensor(input.volume[::-1]))).all(-1, keepdim=True)
         out |= {"mano_joint_img": image * valid, "mano_joint_cam": camera * valid, "mano_joint_trunc": inside * valid}
     return out
@@ -48,7 +51,7 @@ def joints_of_fits(fit, right, left):
     a translation, whose ``fit_at_wrist`` is 1, the model's wrist stands at ``fit_shift``.
     """
     joints, unmoved = _posed(fit, right, right.joint_regressor)
-    is_left = fit["left"] > 0
+    is_left = fit["flipped"] > 0
     if is_left.any():
         rows = {name: value[is_left] for name, value in fit.items()}
         joints[is_left], unmoved[is_left] = _posed(rows, left, right.joint_regressor)
@@ -62,17 +65,3 @@ def _posed(fit, layer, regressor):
     out = layer(pose=fit["pose"], shape=fit["shape"], mean_added=False)
     joints = mano.joints21(out["verts"], skinning.regressed(regressor, out["verts"]), TIPS)
     return joints, out["joints"][:, 0].clone()
-
-
-def _placed(joints, fit, spec):
-    """Joints (B, 21, 3) m -> in the volume, and metres from the wrist; left hands mirrored; turned."""
-    near = joints[..., 2:] > _NEAR
-    safe = torch.where(near, joints, torch.ones_like(joints))
-    pixels = geometry.project(safe, fit["K"], eps=0.0) * near
-    relative, left = joints - joints[:, :1], fit["left"][:, None] > 0
-    across = torch.where(left, fit["width"][:, None] - 1 - pixels[..., 0], pixels[..., 0])
-    crop = geometry.apply_affine(torch.stack([across, pixels[..., 1]], -1), fit["affine"])
-    crop = crop / joints.new_tensor(spec.size) * joints.new_tensor(spec.volume[:0:-1])
-    depth = geometry.encode_depth(relative[..., 2:], SPANS["rhand"], spec.volume[0])
-    signs = torch.where(left[..., None], joints.new_tensor([-1.0, 1, 1]), joints.new_ones(3))
-    return torch.cat([crop, depth], -1), (relative * signs) @ fit["turn"].mT

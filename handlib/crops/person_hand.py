@@ -148,7 +148,7 @@ def _fit(sample, view, turn):
         "fit_world": world,
         "fit_shift": shift,
         "fit_at_wrist": not placed,
-        "fit_left": view.flipped,
+        "fit_flipped": view.flipped,
         "fit_K": sample["K"],
         "fit_affine": view.affine,
         "fit_turn": turn,

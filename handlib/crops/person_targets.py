@@ -24,10 +24,12 @@ def targets_from_fits(targets, layer, input=geometry.PersonInput()):  # noqa: B0
     out = {name: value for name, value in targets.items() if not name.startswith("fit_")}
     fit = {name[4:]: value for name, value in targets.items() if name.startswith("fit_")}
     with torch.no_grad():
-        joints = _posed(fit, layer)["joints"]
+        joints = posed(fit, layer)["joints"]
         valid = out["smplx_joint_valid"]
         own = fit["valid"][:, None, None] * valid.amax(1, keepdim=True)
-        image, camera = _placed(joints, fit, input)
+        relative = part_relative(joints)
+        depth = volume_depth(relative[..., 2], input)
+        image, camera = placed(joints, relative, depth, fit, input, _MIRROR)
         volume = image.new_tensor(input.volume[::-1])
         inside = ((image >= 0) & (image < volume)).all(-1, keepdim=True).to(image.dtype) * own
         out |= {"smplx_joint_img": image * own, "smplx_joint_cam": camera * own, "smplx_joint_trunc": inside * valid}
@@ -43,11 +45,14 @@ def meshes_of_fits(targets, layer):
     from `handlib.crops.person`.
     """
     with torch.no_grad():
-        return _posed({name[4:]: value for name, value in targets.items() if name.startswith("fit_")}, layer)["verts"]
+        return posed({name[4:]: value for name, value in targets.items() if name.startswith("fit_")}, layer)["verts"]
 
 
-def _posed(fit, layer):
-    """Joints (B, 137, 3) and vertices of the layer, in the camera's frame."""
+def posed(fit, layer):
+    """Joints (B, 137, 3) and vertices of the layer, in the camera's frame, {joints, verts}.
+
+    fit: pose (B, 55, 3), shape and expr (B, 10), transl (B, 3), world (B, 3, 3), as the fields ``smplx_…``.
+    """
     poses = {name: fit["pose"][:, rows] for name, rows in _ROWS.items()}
     out = layer(**poses, shape=fit["shape"], expression=fit["expr"], mean_added=False, joint_set="smplx137")
     root = out["joints"][:, :1]  # the pelvis does not move with the pose
@@ -55,20 +60,24 @@ def _posed(fit, layer):
     return {name: points + moved for name, points in out.items()}
 
 
-def _placed(joints, fit, spec):
-    """Joints (B, 137, 3) m -> in the volume, and metres from each part's root; mirrored and turned."""
+def placed(joints, relative, depth, fit, spec, mirror=None):
+    """Joints (B, J, 3) m of the camera's frame -> in the volume, and ``relative`` (B, J, 3) m; mirrored and turned.
+
+    depth: (B, J) cells; fit: K, affine, turn, flipped, width of `handlib.crops.person`'s ``fit_…``; mirror: rows (J,)
+    of the mirrored person's joints, None where they are its own (a hand's).
+    """
     near = joints[..., 2:] > _NEAR
     safe = torch.where(near, joints, torch.ones_like(joints))
     pixels = geometry.project(safe, fit["K"], eps=0.0) * near
-    relative = part_relative(joints)
-    depth = volume_depth(relative[..., 2], spec)
     flipped = fit["flipped"][:, None] > 0
-    order = _MIRROR.to(joints.device)
     mirrored_x = torch.where(flipped, fit["width"][:, None] - 1 - pixels[..., 0], pixels[..., 0])
     pixels = torch.stack([mirrored_x, pixels[..., 1]], -1)
     sign = torch.where(flipped[..., None], joints.new_tensor([-1.0, 1, 1]), joints.new_ones(3))
-    place = torch.where(flipped, order, torch.arange(len(order), device=joints.device))
     crop = geometry.apply_affine(pixels, fit["affine"]) / joints.new_tensor(spec.size)
     image = torch.cat([crop * joints.new_tensor(spec.volume[:0:-1]), depth[..., None]], -1)
-    rows = place[..., None].expand(-1, -1, 3)
-    return image.gather(1, rows), ((relative * sign) @ fit["turn"].mT).gather(1, rows)
+    turned = (relative * sign) @ fit["turn"].mT
+    if mirror is None:
+        return image, turned
+    order = mirror.to(joints.device)
+    rows = torch.where(flipped, order, torch.arange(len(order), device=joints.device))[..., None].expand(-1, -1, 3)
+    return image.gather(1, rows), turned.gather(1, rows)
