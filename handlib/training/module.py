@@ -1,6 +1,7 @@
 """The one LightningModule, for any network with ``loss(out, targets)`` -> named terms and "total"; its data module."""
 
 import collections
+import functools
 
 import lightning.pytorch as pl
 import numpy as np
@@ -73,15 +74,20 @@ class Training(pl.LightningModule):
         self.collector = Collector(self.net, self.trainer.datamodule.validation)
 
     def validation_step(self, batch, _):
-        self.collector.add(self.net(batch["image"]), batch)
+        """What the loader filled up with (see `PackData.val_dataloader`) is another process's."""
+        mine = batch["index"].cpu().numpy() % self.trainer.world_size == self.global_rank
+        self.collector.add(self.net(batch["image"]), batch, mine)
 
     def on_validation_epoch_end(self):
-        merged = self.collector.merged()
-        if self.trainer.world_size > 1:
-            parts = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, merged)
-            merged = Collector.union(parts)
-        self.figures = {name: float(value) for name, value in merged.evaluate(self.recipe.protocol).items()}
+        merged, protocol = self.collector.merged(), self.recipe.protocol
+        self.collector = None
+        if self.trainer.world_size > 1:  # sums travel, not meshes
+            states = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, merged.running(protocol))
+            figures = functools.reduce(lambda first, second: first.merge(second), states).figures()
+        else:
+            figures = merged.evaluate(protocol)
+        self.figures = {name: float(value) for name, value in figures.items()}
 
 
 @torch.no_grad()
@@ -141,7 +147,7 @@ class PackData(pl.LightningDataModule):
         if self.validation is None:
             return []
         trainer = self.trainer
-        # Filled up so that all processes make the same number of passes; the collector drops what came twice.
+        # Filled up so that all processes make the same number of passes; what came twice is dropped.
         count = -(-len(self.validation) // trainer.world_size) * trainer.world_size
         mine = np.resize(np.arange(len(self.validation)), count)[trainer.global_rank :: trainer.world_size]
         recipe, places = self.recipe, [(0, int(index)) for index in mine]

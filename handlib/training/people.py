@@ -37,6 +37,7 @@ def require_same_body(net, packs):
             raise InputError(pack.folder, problem, "give bodies=FOLDER of the model that the fits are of", "bodies")
 
 
+@functools.lru_cache(maxsize=16)
 def has_fits(pack):
     """Whether a pack has a fit of which a mesh in the camera's frame can be made."""
     arrays = pack.manifest["arrays"]

@@ -3,121 +3,43 @@
 import contextlib
 import dataclasses
 import hashlib
-import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from handlib import fields, geometry, metrics, protocols
-from handlib.files import InputError, progress, require, write_atomic
-from handlib.training import data, mano, people, person_hands
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictions:
-    """``predictions`` and ``truth``: {official name: (N, ...) array} for protocols.evaluate; ``index``: (N,) places in
-    the pack; ``facts``: what they were made with (root_depth, ...), and ``options`` of the protocols that go with it.
-
-    Where ``truth`` has ``known`` (N,), only these rows are measured.
-    """
-
-    predictions: dict
-    truth: dict
-    index: np.ndarray
-    facts: dict = dataclasses.field(default_factory=dict)
-
-    def __len__(self):
-        return len(self.index)
-
-    def evaluate(self, protocol, **options):
-        """The figures of a protocol, a pandas.Series."""
-        counted = self.counted()
-        return protocols.evaluate(protocol, counted.predictions, counted.truth, **self.options(protocol) | options)
-
-    def per_sample(self, protocol, **options):
-        """The errors of each row that is measured, see `protocols.per_sample`."""
-        counted = self.counted()
-        return protocols.per_sample(protocol, counted.predictions, counted.truth, **self.options(protocol) | options)
-
-    def options(self, protocol):
-        """Those of ``facts["options"]`` that a protocol takes."""
-        given = self.facts.get("options", {})
-        return {name: given[name] for name in protocols.options(protocol) if name in given} if given else {}
-
-    def counted(self):
-        """The rows that are measured: those of which the truth is known, where it says so."""
-        if "known" not in self.truth:
-            return self
-        rows = self if self.truth["known"].all() else self.rows(self.truth["known"])
-        return dataclasses.replace(rows, truth={name: rows.truth[name] for name in rows.truth if name != "known"})
-
-    def rows(self, chosen):
-        """The given rows only (a slice, a mask or places)."""
-        cut = [{name: array[chosen] for name, array in group.items()} for group in (self.predictions, self.truth)]
-        return Predictions(*cut, self.index[chosen], self.facts)
-
-    def with_known_truth(self):
-        """The same without true arrays of which nothing is known (all NaN)."""
-        if not self.truth.get("known", np.ones(1)).any():
-            return dataclasses.replace(self, truth={})
-        known = {
-            name: array for name, array in self.truth.items() if array.dtype.kind != "f" or not np.isnan(array).all()
-        }
-        return dataclasses.replace(self, truth=known)
-
-    def save(self, path):
-        """Write one .npz file, whole or not at all."""
-        groups = {"predictions": self.predictions, "truth": self.truth}
-        arrays = {f"{group}/{name}": array for group, table in groups.items() for name, array in table.items()}
-        with write_atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, index=self.index, facts=np.array(json.dumps(self.facts)), **arrays)
-
-    @classmethod
-    def load(cls, path):
-        """Read what ``save`` wrote. InputError when the file is missing or another kind of file."""
-        require(path, "write it first with Predictions.save")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                groups = {"predictions": {}, "truth": {}}
-                for key in file.files:
-                    group, _, name = key.partition("/")
-                    if name:
-                        groups[group][name] = file[key]
-                return cls(**groups, index=file["index"], facts=json.loads(str(file["facts"])))
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(path, f"holds no predictions ({error})", "make it again with Predictions.save") from error
+from handlib import fields, geometry, metrics
+from handlib.files import InputError, progress
+from handlib.training import data, large, mano, people, person_hands
+from handlib.training.made import Predictions
 
 
 class Collector:
     """Gathers batches of a network's outputs into Predictions; the kind of its ``input``, and for some inputs the data
-    set of ``pack``, decide the arrays.
+    set of ``pack``, decide the arrays. ``folder``: see `large.Rows`.
     """
 
-    def __init__(self, net, pack=None):
-        self.net, self.pack, self.parts = net, pack, []
+    def __init__(self, net, pack=None, folder=None):
+        self.net, self.pack, self.folder = net, pack, folder
+        self.index, self.groups = [np.zeros(0, np.int64)], ({}, {})
         self.official = data.known(OFFICIAL, net.input, "arrays that a protocol takes")
 
-    def add(self, out, batch):
-        predictions, truth = self.official(self.net, out, batch, self.pack)
-        tables = [{name: _host(value) for name, value in group.items()} for group in (predictions, truth)]
-        self.parts.append(Predictions(*tables, _host(batch["index"])))
+    def add(self, out, batch, mine=None):
+        """Take a batch in; ``mine`` (B,) bool: only these of its samples."""
+        index = _host(batch["index"])
+        chosen = slice(None) if mine is None or mine.all() else mine
+        self.index.append(index[chosen])
+        for rows, group in zip(self.groups, self.official(self.net, out, batch, self.pack), strict=True):
+            for name, value in group.items():
+                rows.setdefault(name, large.Rows(self.folder)).add(_host(value)[chosen])
 
-    def merged(self, **facts):
+    def merged(self):
         """All of them in pack order, each sample once."""
-        return self.union(self.parts, **made_for(self.net), **facts)
-
-    @staticmethod
-    def union(parts, **facts):
-        """Parts joined; ``facts`` beside those of the first."""
-        facts = parts[0].facts | facts
-        index, first = np.unique(np.concatenate([part.index for part in parts]), return_index=True)
-        groups = []
-        for group in ("predictions", "truth"):
-            tables = [getattr(part, group) for part in parts]
-            groups.append({name: np.concatenate([table[name] for table in tables])[first] for name in tables[0]})
-        return Predictions(*groups, index, facts)
+        index = np.concatenate(self.index)
+        places, first = np.unique(index, return_index=True)
+        groups = [{name: rows.array() for name, rows in group.items()} for group in self.groups]
+        made = Predictions(*groups, index, made_for(self.net))
+        return made if np.array_equal(index, places) else made.rows(first)
 
 
 def _host(value):
@@ -213,7 +135,7 @@ def predict(
             if kept.facts == facts and np.array_equal(kept.index, chosen):
                 return kept
     crops, places = data.Crops(pack, net.input, root_depth, meta=True), [(0, int(index)) for index in chosen]
-    collector = Collector(net, pack)
+    collector = Collector(net, pack, folder_of(file))
     with evaluating(net, device), torch.autocast(device.type, torch.float16, enabled=half):
         loader = data.loader(crops, places, batch, data.workers(workers))
         for items in progress(loader, desc="predict", unit="batch", leave=False):
@@ -222,6 +144,14 @@ def predict(
     if file is not None:
         made.save(file)
     return made
+
+
+def folder_of(file):
+    """Where large arrays of predictions lie while they are made: beside the file that will keep them, if one will."""
+    if file is None:
+        return None
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    return Path(file).parent
 
 
 def choose_root_depth(pack, wanted=""):
