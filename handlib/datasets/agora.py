@@ -165,7 +165,7 @@ class Agora(people.People):
         key = f"{folder}/{stem}/{number}"
         where = (self._cropped if self.crops else self._whole)(key, folder, stem, name, number, box, whole, boxes)
         out = people.start(key, where.pop("path"), where.pop("size"), image, number) | where
-        out |= {"picture": f"{stem}.png", "gender": gender or "neutral"}
+        out |= {"picture": f"{stem.removesuffix('_1280x720')}.png", "gender": gender or "neutral"}
         kinds = {kind: str(self.folder / one) for kind, one in paths.items()}
         if self.split != "validation":
             kinds.pop("verts", None)
