@@ -127,6 +127,11 @@ SAMPLE = dict(
         _field("smpl_pose", "array", "float32", (24, 3), "rad", "camera", "axis-angle of SMPL's joints (SMPL24)"),
         _field("smpl_shape", "array", "float32", (10,), "", "", "SMPL shape coefficients"),
         _field("smpl_transl", "array", "float32", (3,), "m", "camera", "SMPL translation"),
+        _field(
+            "smpl_world", "array", "float64", (3, 3), "", "world to camera",
+            "as smplx_world, of the SMPL fit; its pelvis is the one regressed from the posed mesh",
+        ),
+        _field("smpl_valid", "array", "bool", (), "", "", "there is a fit of SMPL"),
         _field("lhand_bbox", "array", "float32", (4,), "px", "image", "box of the left hand, x, y, width, height"),
         _field("rhand_bbox", "array", "float32", (4,), "px", "image", "box of the right hand"),
         _field("face_bbox", "array", "float32", (4,), "px", "image", "box of the face"),

@@ -17,7 +17,9 @@ FLIP_CHANCE = 0.5  # as published
 SPANS = {"body": 2.0, "lhand": 0.3, "rhand": 0.3, "face": 0.3}  # metres of depth that the heat volume covers
 _PARTS = body_joints.PARTS137
 _ROOTS = {"lhand": _PARTS["lwrist"], "rhand": _PARTS["rwrist"], "face": _PARTS["neck"]}  # what they are relative to
-_MIRROR137, _MIRROR53 = body_joints.mirrored(body_joints.SMPLX137), body_joints.mirrored(body_joints.POSES53)
+_MIRROR137, _MIRROR53, _MIRROR24 = (
+    body_joints.mirrored(joints) for joints in (body_joints.SMPLX137, body_joints.POSES53, body_joints.SMPL24)
+)
 _FROM55 = np.array([body_joints.SMPLX55.joints.index(name) for name in body_joints.POSES53.joints])
 _LARGEST_SHAPE = 3.0  # beyond it a fit's shape is not learned
 BOXES = ("lhand_bbox", "rhand_bbox", "face_bbox")
@@ -69,6 +71,8 @@ def person(
     - ``smplx_pose`` (159,) of POSES53, ``smplx_shape``, ``smplx_expr`` (10,), ``smplx_pose_valid`` (159,),
       ``smplx_shape_valid``, ``smplx_expr_valid`` (), ``smplx_joint_valid`` (137, 1)
     - ``fit_…``: what `person_targets.targets_from_fits` makes the rest of, and takes away
+    - of a sample that may have a fit of SMPL also ``smpl_pose``, ``smpl_pose_valid`` (72,), ``smpl_shape`` (10,),
+      ``smpl_shape_valid`` (), and what `smpl_targets` makes the rest of
 
     Meta: ``affine`` (mirrored) picture -> crop and ``inverse``, float32 (2, 3); ``bbox`` (4,) float32 what was cropped,
     before mirroring; ``flipped``, ``index``, ``hw_size``, ``K``; ``picture_inverse`` (2, 3) crop -> the picture that
@@ -116,6 +120,7 @@ def targets_of(sample, augmentation, spec, view):
     """See `person`."""
     turn = geometry.turn(-augmentation.rotation)
     out = _joints(sample, spec, view, turn) | _boxes(sample, spec, view) | _fit(sample, view, turn)
+    out |= _smpl_fit(sample, view, turn) if "smpl_valid" in sample else {}
     return {name: np.asarray(value, np.float32) for name, value in out.items()}
 
 
@@ -207,6 +212,24 @@ def _fit(sample, view, turn):
         "fit_turn": turn,
         "fit_flipped": view.flipped,
         "fit_width": sample["width"],
+    }
+
+
+def _smpl_fit(sample, view, turn):
+    """As `_fit`, of SMPL."""
+    valid, pose = bool(sample["smpl_valid"]), np.array(sample["smpl_pose"], np.float32)
+    shape = np.array(sample["smpl_shape"], np.float32)
+    if view.flipped:
+        pose = pose[_MIRROR24] * np.array([1, -1, -1], np.float32)
+    if valid:
+        pose[0] = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0])[0])[0][:, 0]
+    own = {name: sample[f"smpl_{name}"] for name in ("pose", "shape", "transl", "world")}
+    return {
+        "smpl_pose": pose.reshape(72),
+        "smpl_shape": shape * (np.abs(shape) <= _LARGEST_SHAPE).all(),
+        "smpl_pose_valid": np.full(72, valid),
+        "smpl_shape_valid": valid,
+        **{f"fit_smpl_{name}": value for name, value in own.items()},
     }
 
 

@@ -8,8 +8,8 @@ wrists' rotations and toes and heels are not valid.
 from pathlib import Path
 
 from handlib import body_joints
-from handlib.datasets import coco, people, studio
-from handlib.files import InputError, read_json, require, require_known
+from handlib.datasets import coco, people, smpl_fits, studio
+from handlib.files import InputError, read_json, require, require_choice, require_known
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 EVERY = {"train": 5, "test": 64}
@@ -34,32 +34,41 @@ def _there(root, split):
     return [subject for subject in SUBJECTS[split] if _path(root, subject, "data").exists()]
 
 
-def reader(root, split, every=None):
+def variant(fits="smplx"):
+    """What tells packs of one split apart, as a name."""
+    return "" if fits == "smplx" else fits
+
+
+def reader(root, split, every=None, fits="smplx"):
     """`Human36M`."""
-    return Human36M(root, split, every)
+    return Human36M(root, split, every, fits)
 
 
 class Human36M(people.People):
     """Samples of one person each, subject after subject, each in its file's order; without boxes of hands and face.
 
     split: "train" (subjects 1, 5, 6, 7, 8, all cameras) or "test" (9, 11, camera 4 alone); every: only each so-manyth
-    frame counts (published, and default: 5 in training, 64 in test).
+    frame counts (published, and default: 5 in training, 64 in test); fits: of "smplx", or of "smpl" (`smpl_fits`),
+    which lie in Human36M_subject{S}_SMPL_NeuralAnnot.json.
 
     Raises InputError for missing, cut or odd files, a subject's missing ones included. Skipped and counted in
     iterating: boxes that keep nothing of the picture, frames without joints.
     """
 
-    def __init__(self, root, split, every=None):
+    def __init__(self, root, split, every=None, fits="smplx"):
         super().__init__("human36m", split)
         self.root = require(root, OFFICIAL)
         require_known([split], SUBJECTS, "Human3.6M", "split")
         self.every = every or EVERY[split]
-        self.options["every"] = self.every
+        require_choice("fits", fits, ("smplx", "smpl"))
+        self.options["every"], self.kind = self.every, f"{fits.upper()}_NeuralAnnot"
+        self.options["fits"] = fits
+        self.facts["fits_of"] = "SMPL" if fits == "smpl" else "SMPL-X"
         self.subjects = {subject: self._subject(subject) for subject in SUBJECTS[split]}
 
     def _subject(self, subject):
         """(pictures, cameras, joints, fits) of one, whose samples are listed."""
-        paths = {kind: _path(self.root, subject, kind) for kind in ("data", "camera", "joint_3d", "SMPLX_NeuralAnnot")}
+        paths = {kind: _path(self.root, subject, kind) for kind in ("data", "camera", "joint_3d", self.kind)}
         for path in paths.values():
             self.sources[f"annotations/{require(path, OFFICIAL).name}"] = path
         data = paths["data"]
@@ -74,7 +83,8 @@ class Human36M(people.People):
         wanted = {self._place(data, picture)[1] for picture in pictures.values()}
         cameras = read_json(paths["camera"], OFFICIAL)
         joints = studio.read_joints(paths["joint_3d"], wanted, len(body_joints.HUMAN36M17), OFFICIAL)
-        fits = studio.read_fits(paths["SMPLX_NeuralAnnot"], wanted, OFFICIAL)
+        read = smpl_fits.read_nested if self.kind.startswith("SMPL_") else studio.read_fits
+        fits = read(paths[self.kind], wanted, OFFICIAL)
         found = {name: studio.read_camera(paths["camera"], camera, name, "f", "c") for name, camera in cameras.items()}
         return pictures, found, joints, fits
 

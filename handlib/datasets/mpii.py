@@ -6,11 +6,11 @@ rotations and toes and heels are not valid.
 """
 
 from handlib import body_joints
-from handlib.datasets import coco, people
-from handlib.files import require_known
+from handlib.datasets import coco, people, smpl_fits
+from handlib.files import require_choice, require_known
 
 OFFICIAL = "put the files of the page of Hand4Whole's code there"
-_FITS = "MPII_train_SMPLX_NeuralAnnot.json"
+_FITS = "MPII_train_{}_NeuralAnnot.json"
 
 
 def splits(root):
@@ -19,34 +19,45 @@ def splits(root):
     return ["train"]
 
 
-def reader(root, split):
+def variant(fits="smplx"):
+    """What tells packs of one split apart, as a name."""
+    return "" if fits == "smplx" else fits
+
+
+def reader(root, split, fits="smplx"):
     """`Mpii`."""
-    return Mpii(root, split)
+    return Mpii(root, split, fits)
 
 
 class Mpii(people.People):
-    """Samples of one person each, in the file's order; without boxes of hands and face.
+    """Samples of one person each, in the file's order; without boxes of hands and face. fits: of "smplx" or "smpl"
+    (`smpl_fits`), which lie in annotations/MPII_train_SMPL_NeuralAnnot.json.
 
     Raises InputError for missing, cut or odd files; skipped and counted in iterating: boxes that keep nothing of the
     picture.
     """
 
-    def __init__(self, root, split):
+    def __init__(self, root, split, fits="smplx"):
         super().__init__("mpii", split)
         require_known([split], ["train"], "MPII", "split")
         self.folder = people.home(root, "annotations/train.json", OFFICIAL)
-        path, fits = (self.folder / "annotations" / name for name in ("train.json", _FITS))
+        require_choice("fits", fits, ("smplx", "smpl"))
+        path, file = (self.folder / "annotations" / name for name in ("train.json", _FITS.format(fits.upper())))
+        self.options["fits"], self.facts["fits_of"] = fits, "SMPL" if fits == "smpl" else "SMPL-X"
 
         def take(item, where, place):
             return *coco.box(path, item, "bbox", where), coco.numbers(path, item, "keypoints", (16, 3), where)
 
         self.pictures, rows = coco.read(path, take, mend=OFFICIAL)
         self.people = [(number, image, *taken) for number, (image, taken) in rows.items()]
-        self.fits = people.read_fits(fits, rows) if fits.exists() else people.Fits()
-        self.sources |= {f"annotations/{one.name}": one for one in (path, fits) if one.exists()}
+        read, none = (smpl_fits.read, smpl_fits.SmplFits) if fits == "smpl" else (people.read_fits, people.Fits)
+        self.fits = read(file, rows) if file.exists() else none()
+        self.sources |= {f"annotations/{one.name}": one for one in (path, file) if one.exists()}
         without = sum(number not in self.fits for number in rows)
         if without:
-            self.notes.append(f"{without} persons have no fit" + ("" if fits.exists() else f": {_FITS} is not there"))
+            self.notes.append(
+                f"{without} persons have no fit" + ("" if file.exists() else f": {file.name} is not there")
+            )
 
     def sample(self, number, image, box, whole, keypoints):
         picture = self.pictures[image]

@@ -9,12 +9,13 @@ of the hands alone (part "hand") ``MSCOCO_train_MANO_NeuralAnnot.json``.
 
 from pathlib import Path
 
-from handlib.datasets import coco, coco_wholebody, people
+from handlib.datasets import coco, coco_wholebody, people, smpl_fits
 from handlib.datasets.base import fits_of
 from handlib.files import InputError, require, require_choice, require_known
 
 SPLITS = ("train", "val")
-FITS = {"hand4whole": "MSCOCO_train_SMPLX_all_NeuralAnnot.json", "osx": "MSCOCO_train_SMPLX.json"}
+_SMPLX = {"hand4whole": "MSCOCO_train_SMPLX_all_NeuralAnnot.json", "osx": "MSCOCO_train_SMPLX.json"}
+FITS = _SMPLX | {"smpl": "MSCOCO_train_SMPL_NeuralAnnot.json"}
 OFFICIAL = "put the files of COCO-WholeBody there, and the fits from the page of NeuralAnnot"
 
 
@@ -30,9 +31,9 @@ def _annotations(root, split):
     return root / "annotations" / f"coco_wholebody_{split}_v1.0.json"
 
 
-def variant(part="body"):
+def variant(part="body", fits="any"):
     """What tells packs of one split apart, as a name."""
-    return "" if part == "body" else part
+    return "smpl" if fits == "smpl" else "" if part == "body" else part
 
 
 def reader(root, split, fits="any", part="body", pixels=None):
@@ -61,8 +62,8 @@ class MsCoco(people.People):
     """Samples of one person each, in the annotation file's order.
 
     split: "train" (150,000 persons with keypoints) or "val"; fits: which file of fits in training, "hand4whole", "osx",
-    "any" (the first that is there) or "none". A person without a fit has no valid one; hands and face are valid where
-    fit or annotation says so.
+    "any" (the first of these that is there), "smpl" (of SMPL: `smpl_fits`) or "none". A person without a fit has no
+    valid one; hands and face are valid where fit or annotation says so.
 
     Raises InputError for a missing, cut or odd file, naming the annotation. Skipped and counted in iterating: crowds,
     persons without keypoints, boxes that keep nothing of the picture.
@@ -79,13 +80,14 @@ class MsCoco(people.People):
         self.sources[f"annotations/{path.name}"] = path
         self.fits = self._fits(fits)
         self.facts["version"] = "COCO-WholeBody 1.0"
-        self.facts["fits_of"] = fits_of(root, "SMPL-X")
+        self.facts["fits_of"] = fits_of(root, "SMPL" if fits == "smpl" else "SMPL-X")
 
     def _key(self, image, number):
         return f"{Path(self.pictures[image].name).stem}/{number}"
 
     def _fits(self, chosen):
-        names = [name for which, name in FITS.items() if chosen in ("any", which)] if self.split == "train" else []
+        known = _SMPLX.values() if chosen == "any" else [FITS[chosen]] if chosen in FITS else []
+        names = list(known) if self.split == "train" else []
         paths = [self.root / "annotations" / name for name in names]
         path = next((path for path in paths if path.exists()), paths[0] if chosen in FITS and paths else None)
         self.options["fits"] = path.name if path else "none"
@@ -93,7 +95,8 @@ class MsCoco(people.People):
             if self.split == "train" and chosen == "any":
                 self.notes.append(f"no fits: neither {' nor '.join(names)} is there")
             return people.Fits()
-        fits = people.read_fits(path, {person[0] for person in self.people if isinstance(person, tuple)})
+        read = smpl_fits.read if chosen == "smpl" else people.read_fits
+        fits = read(path, {person[0] for person in self.people if isinstance(person, tuple)})
         self.sources[f"annotations/{path.name}"] = path
         without = sum(person[0] not in fits for person in self.people if isinstance(person, tuple))
         if without:

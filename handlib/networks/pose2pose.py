@@ -203,9 +203,12 @@ class Pose2PoseBody(WithJoints):
     def posed(self, root, pose, shape):
         pose = F.pad(pose, (0, 6))
         verts = self.layer(root_pose=root, body_pose=pose, shape=shape)["verts"]
+        return {"root_pose": root, "body_pose": pose, "joints": self.joints33(verts), "verts": verts}
+
+    def joints33(self, verts):
+        """Joints (B, 33, 3), `body_joints.SMPL33`, of posed meshes (B, 6890, 3)."""
         rows = skinning.regressed(self.layer.joint_regressor[self.rows], verts)
-        joints = torch.cat([rows, verts[:, list(SMPL_VERTICES.values())]], 1)
-        return {"root_pose": root, "body_pose": pose, "joints": joints[:, self.order], "verts": verts}
+        return torch.cat([rows, verts[:, list(SMPL_VERTICES.values())]], 1)[:, self.order]
 
     def whole_pose(self, out):
         return torch.cat([out["root_pose"], out["body_pose"]], 1)

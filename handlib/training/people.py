@@ -12,6 +12,7 @@ import torch
 
 from handlib import bodies, geometry
 from handlib.body_joints import SMPL45
+from handlib.crops import smpl_targets
 from handlib.crops.person_targets import meshes_of_fits, targets_from_fits
 from handlib.files import InputError
 from handlib.networks.blocks import person
@@ -23,15 +24,17 @@ BOXES = ("lhand_bbox", "rhand_bbox", "face_bbox")
 
 def targets(net, given):
     """Targets of `handlib.crops.person` with those of the fits' joints."""
-    if net.layer.kind != "smplx":
-        problem = f"learns from fits of {net.layer.kind.upper()}, of which no training set's reader gives any"
-        raise InputError(f"network '{net.name}'", problem, "load its published checkpoint; train hand4whole or osx")
+    if net.layer.kind == "smpl":
+        return smpl_targets.targets_from_fits(given, net.layer, net.joints33, net.input)
     return targets_from_fits(given, net.layer, net.input)
 
 
 def require_same_body(net, packs):
     """InputError where a pack's fits are of another body model than the network's."""
     for pack in packs:
+        if net.layer.kind == "smpl" and "smpl_valid" not in pack.manifest["arrays"]:
+            problem = f"has no fits of SMPL, from which {net.name} learns"
+            raise InputError(pack.folder, problem, "pack mscoco, mpii, human36m with fits='smpl'", "smpl_valid")
         if not same_body(pack, net.layer, "SMPL-X") and has_fits(pack):
             problem = f"has fits of {pack.manifest['fits_of']}; the network's body is {net.layer.source}"
             raise InputError(pack.folder, problem, "give bodies=FOLDER of the model that the fits are of", "bodies")
