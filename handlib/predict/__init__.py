@@ -16,10 +16,11 @@ WHOLE = "whole"  # boxes: every picture shows one hand, or one person, and nothi
 _HOMES = {
     "box_files": "BoxFile",
     "boxes": "Boxes from_keypoints overlaps sides_of without_doubles",
+    "answers": "subject_of",
     "cameras": "intrinsics",
     "detectors": "MediaPipeHands",
     "job": "Done run",
-    "person_detectors": "HogPersons",
+    "person_detectors": "MediaPipePersons",
     "prediction": "HandPrediction PersonPrediction Prediction",
     "predictor": "Item Predictor Unusable",
     "reading": "Picture read",

@@ -180,6 +180,15 @@ _PARTS = {"hand": Pose2Pose, "body": persons.Persons}  # of geometry.PersonInput
 
 def reader(net, bodies_folder=None, box_scale=None):
     """What reads a network, as its ``input`` says. InputError for a network that a Predictor cannot use."""
+    return _reading(net)(net, bodies_folder, box_scale)
+
+
+def subject_of(net):
+    """Whether a network is asked for hands or for persons: `subjects.HAND` or PERSON. InputError as `reader`."""
+    return _reading(net).kind.subject
+
+
+def _reading(net):
     given = getattr(net, "input", None)
     kind = _PARTS.get(given.part) if isinstance(given, geometry.PersonInput) else _KINDS.get(type(given))
     if kind is None:
@@ -187,4 +196,4 @@ def reader(net, bodies_folder=None, box_scale=None):
         mend = "give a network of one hand (handoccnet, pose2pose_hand, integral_pose, rle or i2l_meshnet) or of one "
         mend += "person (hand4whole, osx_l, osx_b or pose2pose_body)"
         raise InputError("Predictor", f"'{name}' does not make the mesh of a hand or a person from a box", mend, "net")
-    return kind(net, bodies_folder, box_scale)
+    return kind

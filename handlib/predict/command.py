@@ -26,9 +26,7 @@ def add(commands):
     found.add_argument(
         "--whole", action="store_true", help="every picture shows one hand (say --side) or person and nothing else"
     )
-    found.add_argument(
-        "--detector", metavar="NAME", help="mediapipe (hands), hog (persons), or module:callable of your own"
-    )
+    found.add_argument("--detector", metavar="NAME", help="mediapipe, or module:callable of your own")
     command.add_argument(
         "--detector-models", metavar="PATH", help="MediaPipe's wheel or its folder (default: data/checkpoints)"
     )
@@ -58,12 +56,11 @@ def main(options):
     """Run it and print what came of it."""
     from handlib import networks, predict
 
-    detector = None
+    net, detector = networks.load(options.checkpoint, options.network, options.bodies), None
     if options.detector:
         from handlib.predict import detector_names
 
-        detector = detector_names.load(options.detector, options.detector_models)
-    net = networks.load(options.checkpoint, options.network, options.bodies)
+        detector = detector_names.load(options.detector, options.detector_models, predict.subject_of(net))
     bodies = None if net.needs_bodies else options.bodies
     predictor = predict.Predictor(
         net, options.device, options.batch, _focal(options.focal), detector, bodies, options.box_scale

@@ -17,6 +17,7 @@ import numpy as np
 
 from handlib.files import InputError, require
 from handlib.predict.boxes import overlaps, without_doubles
+from handlib.predict.subjects import HAND
 
 FETCH = (
     "pip download mediapipe==0.10.21 --no-deps --only-binary :all: --python-version 3.11 "
@@ -41,10 +42,12 @@ class MediaPipeHands:
     Raises InputError where the models are missing or others than these, and for a picture of another form.
     """
 
+    subject = HAND
+
     def __init__(self, models, score=0.5, zoom=(1,)):
         self.score, self.zoom = score, tuple(zoom)
         texts = read_models(models)
-        self.palm, self.hand = (_network(models, name, texts[name]) for name in ("palm", "hand"))
+        self.palm, self.hand = (network(models, _FILES[name], texts[name]) for name in ("palm", "hand"))
         self.anchors = _anchors()
 
     def __call__(self, image):
@@ -80,7 +83,7 @@ class MediaPipeHands:
             part, max(-y, 0), side - part.shape[0] - max(-y, 0), max(-x, 0), side - part.shape[1] - max(-x, 0), 0
         )
         shrunk = cv2.resize(whole, (_PALM, _PALM), interpolation=cv2.INTER_AREA if side > _PALM else cv2.INTER_LINEAR)
-        raw, logits = _forward(self.palm, shrunk, (18, 1))
+        raw, logits = forward(self.palm, shrunk, (18, 1))
         likely = logits[:, 0] > np.log(self.score / (1 - self.score))
         raw, anchors = raw[likely] / _PALM, self.anchors[likely]
         middle, size = raw[:, :2] + anchors, raw[:, 2:4]
@@ -95,26 +98,29 @@ class MediaPipeHands:
         out = turn * side / _HAND  # crop -> picture
         affine = np.column_stack([out, np.asarray(centre) - out @ np.full(2, (_HAND - 1) / 2)])
         crop = cv2.warpAffine(image, affine, (_HAND, _HAND), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        marks, right, score = _forward(self.hand, crop, ("Identity", "Identity_2", "Identity_1"))
+        marks, right, score = forward(self.hand, crop, ("Identity", "Identity_2", "Identity_1"))
         return marks.reshape(21, 3)[:, :2] @ out.T + affine[:, 2], int(right.item() < 0.5), float(score.item())
 
 
-def read_models(source):
-    """{"palm", "hand": bytes} of the two models from MediaPipe's wheel, or a folder; InputError where they are not."""
+def read_models(source, files=_FILES):
+    """{name: bytes} of models from MediaPipe's wheel, or a folder; files: {name: file name}. InputError where they are
+    not.
+    """
     source = require(source, _MEND)
     if source.is_dir():
-        files = {name: next(source.rglob(file), None) for name, file in _FILES.items()}
-        if all(files.values()):
-            return {name: path.read_bytes() for name, path in files.items()}
+        found = {name: next(source.rglob(file), None) for name, file in files.items()}
+        if all(found.values()):
+            return {name: path.read_bytes() for name, path in found.items()}
         wheels = sorted(source.glob("mediapipe-*.whl"))
         if not wheels:
-            raise InputError(source, f"holds neither {' and '.join(_FILES.values())} nor MediaPipe's wheel", _MEND)
+            raise InputError(source, f"holds neither {' and '.join(files.values())} nor MediaPipe's wheel", _MEND)
         source = wheels[0]
     try:
         with zipfile.ZipFile(source) as archive:
-            names = {name: _named(archive, file) for name, file in _FILES.items()}
+            names = {name: _named(archive, file) for name, file in files.items()}
             if not all(names.values()):
-                raise InputError(source, "brings no models of hands: later versions than 0.10.21 do not", _MEND)
+                problem = f"does not bring {' and '.join(files.values())}: later versions than 0.10.21 do not"
+                raise InputError(source, problem, _MEND)
             return {name: archive.read(place) for name, place in names.items()}
     except zipfile.BadZipFile as error:
         raise InputError(source, f"is no whole wheel ({error})", _MEND) from error
@@ -124,14 +130,15 @@ def _named(archive, file):
     return next((name for name in archive.namelist() if Path(name).name == file), None)
 
 
-def _network(source, name, model):
+def network(source, file, model):
+    """The model of a file, from its bytes, for `forward`. InputError naming ``source`` where OpenCV cannot read it."""
     try:
         return cv2.dnn.readNetFromTFLite(np.frombuffer(model, np.uint8))
     except cv2.error as error:
-        raise InputError(source, f"OpenCV cannot read its model '{_FILES[name]}'", _MEND) from error
+        raise InputError(source, f"OpenCV cannot read its model '{file}'", _MEND) from error
 
 
-def _forward(network, crop, wanted):
+def forward(network, crop, wanted):
     """Outputs by name, or by their last length, of a network for one picture (h, w, 3) uint8."""
     network.setInput(np.ascontiguousarray(crop.transpose(2, 0, 1)[None], np.float32) / 255)
     names = network.getUnconnectedOutLayersNames()

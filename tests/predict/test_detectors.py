@@ -22,7 +22,7 @@ def detector(monkeypatch):
     """
     made = detectors.MediaPipeHands.__new__(detectors.MediaPipeHands)
     made.score, made.zoom, made.palm, made.hand, made.anchors = 0.5, (1,), "palm", "hand", detectors._anchors()
-    monkeypatch.setattr(detectors, "_forward", lambda network, crop, wanted: _MODELS[network](crop))
+    monkeypatch.setattr(detectors, "forward", lambda network, crop, wanted: _MODELS[network](crop))
     return made
 
 
@@ -114,7 +114,7 @@ def test_missing_and_wrong_models(tmp_path):
     later = tmp_path / "mediapipe-1.2.2-py3-none-any.whl"
     with zipfile.ZipFile(later, "w") as archive:
         archive.writestr("mediapipe/__init__.py", "")
-    with pytest.raises(InputError, match="brings no models of hands"):
+    with pytest.raises(InputError, match="does not bring palm_detection_full"):
         detectors.MediaPipeHands(tmp_path)
     later.write_bytes(b"PK")
     with pytest.raises(InputError, match="no whole wheel"):
