@@ -92,6 +92,47 @@ def test_learning_rate_is_a_function_of_the_epoch():
     assert [recipe.learning_rate(epoch) for epoch in range(6)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])
 
 
+def test_a_cosine_falls_at_every_step():
+    """As torch's CosineAnnealingLR over all steps, as OSX's code has it."""
+    recipe = recipes.read("osx_setting1", epochs=3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    official, rates = schedule(optimizer, 3 * 4, recipe.lr_end), []
+    for _ in range(3 * 4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        official.step()
+    mine = [recipe.learning_rate(epoch, step, 4) for epoch in range(3) for step in range(4)]
+    assert mine == pytest.approx(rates, rel=1e-9) and mine[0] == 1e-4
+    assert "epochs" in recipe.identity() and "epochs" not in recipes.read("hand4whole_stage1").identity()
+
+
+def test_whole_body_recipes_have_the_published_values():
+    tools = shipped("wholebody").json("tools.json")
+    own, osx = tools["hand4whole_training"], tools["osx_training"]
+    names = {"Human36M": "human36m", "MSCOCO": "mscoco", "MPII": "mpii", "UBody": "ubody", "AGORA": "agora"}
+    names |= {"FreiHAND": "freihand", "InterHand26M": "interhand"}
+    mixes = {"hand4whole_stage1": own["sets"], "osx_setting1": osx["setting1"]["sets"],
+             "osx_ubody": osx["setting3_ubody_benchmark"]["sets"]}  # fmt: skip
+    hand = tools["pose2pose_training"]["hand"]
+    mixes["pose2pose_hand"] = {"3d": hand["trainset_3d"], "2d": hand["trainset_2d"]}
+    for name, sets in mixes.items():
+        assert recipes.read(name).mix == tuple(tuple(names[one] for one in sets[kind]) for kind in ("3d", "2d"))
+    for name, setting in (("osx_setting1", "setting1"), ("osx_agora", "setting2_agora_benchmark")):
+        recipe, said = recipes.read(name), osx[setting]
+        assert (recipe.epochs, recipe.lr, recipe.batch) == (
+            said["end_epoch"],
+            1e-4,
+            said["batch_per_gpu"] * said["gpus"],
+        )
+        assert recipe.network_options["decoder"] == said["decoder_setting"] and recipe.schedule == "cosine"
+        assert recipe.network_options.get("smplx_loss_weight", 1) == said["smplx_loss_weight"]
+    assert recipes.read("osx_agora").network_options["camera_only"] and recipes.read("osx_agora").mix is None
+    assert recipes.read("hand4whole_agora").network_options == {"camera_only": True}
+    starts = [recipes.read(f"hand4whole_{stage}").transplant for stage in ("stage1", "stage3", "agora")]
+    assert starts == ["convert_simple_to_pose2pose", "merge_hand_to_all", "reset_epoch"]
+
+
 def test_batch_is_shared_among_devices():
     recipe = recipes.read("digit_interhand")
     assert [recipe.accumulation(devices) for devices in (1, 2)] == [2, 1]
@@ -117,6 +158,10 @@ def test_overrides_replace_and_augmentation_merges():
         ({"epochs": True}, "epochs", "must be int"),
         ({"lr": None}, "lr", "must be float"),
         ({"batch": 0}, "batch", "must be positive"),
+        ({"schedule": "cosinus"}, "schedule", "one of None, cosine"),
+        ({"schedule": "cosine"}, "lr_end", "to what rate"),
+        ({"transplant": "merge"}, "transplant", "merge_hand_to_all"),
+        ({"mix": ["mscoco", "mpii"]}, "mix", "list of lists"),
     ],
 )
 def test_wrong_overrides_name_the_right_one(overrides, field, hint):
