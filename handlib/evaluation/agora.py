@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 
 from handlib import protocols, submissions
-from handlib.datasets import agora_parsing
+from handlib.datasets import agora_frames
 from handlib.evaluation.finding import truth_known
 from handlib.files import InputError
 
@@ -58,7 +58,7 @@ def official(made, pack, root, bodies):
     made: predictions of the whole pack, SMPL-X; root: the data set's folder; bodies: the folder of body models and
     index files, or "free".
     """
-    _, frames = agora_parsing.frames(root, "validation")
+    _, frames = agora_frames.find(root, "validation")
     if not frames:
         return None
     server, pictures = "agora_smplx", np.asarray(pack.index["picture"])[made.index]

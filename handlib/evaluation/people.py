@@ -14,6 +14,7 @@ from handlib.protocols import samplewise, wholebody
 PARTS = ("all", "hand", "face", "parts")
 _BODY = body_joints.SMPLX55.joints[:22]
 _OWN = {"little": "Pinky"}  # what whole-body sets call a finger otherwise than by its capital
+_LONGEST = 22  # letters of a key in a caption
 _LIMITS = {"body": slice(1, 22), "left": slice(22, 43), "right": slice(43, 64)}  # the pelvis is at 0
 
 
@@ -83,7 +84,7 @@ class WithMesh(Measured):
         return self.index[["key", *known]].assign(**{f"{name}_mm": values for name, values in self.each_mm.items()})
 
     def captions(self, rows, places=1):
-        keys = self.index["key"].iloc[rows]
+        keys = [key if len(key) <= _LONGEST else f"…{key[-_LONGEST:]}" for key in self.index["key"].iloc[rows]]
         return [f"{key}, {mm:.{places}f} mm" for key, mm in zip(keys, self.frame_mm[rows], strict=True)]
 
     def meshes_in_crops(self, items, rows):

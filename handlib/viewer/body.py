@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from handlib import alignment
 from handlib.protocols import wholebody
-from handlib.viewer import mesh, palette
+from handlib.viewer import errors, mesh, palette
 
 PARTS = ("body", "hands", "face")
 COLOURS = ("error", "parts", "skin")
@@ -159,7 +159,7 @@ def _content(cases, whole, state):
     case, shown = cases[state.number], state.shown or PARTS
     seen, truth = compared(case, whole, state.fit), np.asarray(case.truth, float)
     found = {part: (*seen.of(part, state.apart), *piece) for part, piece in whole.pieces.items()}
-    limit = mesh.error_limit(np.concatenate([found[part][1][found[part][2]] for part in shown]))
+    limit = errors.round_limit(np.concatenate([found[part][1][found[part][2]] for part in shown]))
     content = {}
     for part, (points, mm, rows, faces) in found.items():
         colours = _coloured(whole, part, rows, mm[rows], state.colour, limit, part == shown[0])
@@ -190,10 +190,10 @@ def _mesh(verts, faces):
     return dict(x=x, y=y, z=z, i=i, j=j, k=k)
 
 
-def _coloured(whole, part, rows, errors, colour, limit, bar):
+def _coloured(whole, part, rows, mm, colour, limit, bar):
     """Colour properties of a part's trace. All kinds use the same ones, so that a viewer can swap them."""
     if colour == "error":
-        return dict(intensity=errors.astype(np.float32).round(1), colorscale=palette.ERROR_SCALE, cmin=0.0, cmax=limit,
+        return dict(intensity=mm.astype(np.float32).round(1), colorscale=palette.ERROR_SCALE, cmin=0.0, cmax=limit,
                     showscale=bar)  # fmt: skip
     right = np.isin(rows, whole.ids["rhand"]).astype(np.float32)
     first, second = tones(colour)[part]

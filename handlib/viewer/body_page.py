@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from handlib.viewer import body, gallery, mesh, palette
+from handlib.viewer import body, errors, gallery, mesh, palette
 
 COMPARED = {  # what the menu offers: (fit, apart)
     "MPVPE: pelvis together": (False, False),
@@ -47,7 +47,7 @@ def page(cases, whole, title, state=None):
         "right": _coded(whole.ids["rhand"], "<u2"),
         "scale": json.loads(shown.to_json())["data"][0]["colorscale"],
         "look": _look(),
-        "limits": mesh.ERROR_LIMITS_MM,
+        "limits": errors._LIMITS_MM,
         "layout": layout,
     }
     return gallery.Page(
@@ -179,7 +179,7 @@ function draw(data) {
                  ...data.look.truth});
   }
   const worst = traces.reduce((most, trace) => trace.intensity ? trace.intensity.reduce(larger, most) : most, 0);
-  const top = data.limits.find(limit => limit >= worst) || data.limits.at(-1);
+  const top = data.limits.find(limit => limit >= worst) || worst;
   if (colour === "error") traces.forEach(trace => { if (trace.intensity) trace.cmax = top; });
   if (part("truth").checked) traces.push(...behind);
   const layout = structuredClone(data.layout), cube = around(seen.length ? seen : [truth]);

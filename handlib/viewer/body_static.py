@@ -20,9 +20,9 @@ def inspector(cases, whole, fit=False):
     `handlib.viewer.body`; fit: laid on by similarities (PA).
     """
     found = [body.compared(case, whole, fit) for case in cases]
-    limit = max(mesh.error_limit(seen.whole_mm) for seen in found)
+    limit = errors.round_limit(np.concatenate([seen.whole_mm for seen in found]))
     parts = np.concatenate([whole.ids[part] for part in _CLOSE])
-    close = max(mesh.error_limit(seen.apart_mm[parts]) for seen in found)
+    close = errors.round_limit(np.concatenate([seen.apart_mm[parts] for seen in found]))
     figure, panels = figures.sheet(13.6, 2.75 * len(cases) + 0.2, len(cases), 2 + len(_CLOSE))
     for line, case, seen in zip(panels, cases, found, strict=True):
         truth, colours = np.asarray(case.truth, float), _colours(seen.whole_mm / limit)
@@ -51,12 +51,18 @@ def picture(verts, faces, colours, truth=None, turn=None):
     """A mesh in its colours (V, 3), before the true one; turned; uint8."""
     turn = np.eye(3) if turn is None else turn
     several = [verts @ turn.T] + ([] if truth is None else [truth @ turn.T])
-    K, offset = static.portrait_camera(mesh.limits(np.concatenate(several), step=1))
+    K, offset = static.portrait_camera(mesh.limits(_with_room(np.concatenate(several)), step=1))
     shown = static.paper()
     for points in several[1:]:
         ghost = render.Mesh(points + offset, faces, colours=np.array(to_rgb(palette.TRUTH)))
         shown = render.overlay(shown, [ghost], K, alpha=0.45, shadows=False)
     return render.overlay(shown, [render.Mesh(several[0] + offset, faces, colours=colours)], K, 0.92, shadows=False)
+
+
+def _with_room(cloud):
+    """Larger about its middle: what is near the camera shows larger than the cube's middle."""
+    middle = (cloud.min(0) + cloud.max(0)) / 2
+    return middle + 1.12 * (cloud - middle)
 
 
 def _colours(shares):
@@ -72,19 +78,23 @@ def bar(figure, panels, limit, words):
     drawn.outline.set_visible(False)
 
 
-def vertices(layer, whole, mm, title=""):
-    """The mean error (V,) mm of each vertex on the mean body: front, back, hands and face. layer: SMPL-X."""
+def vertices(layer, whole, mm, own_mm, title=""):
+    """The mean error of each vertex on the mean body: mm (V,) from front and back, own_mm (V,), of hands and face laid
+    on for themselves, closely. layer: SMPL-X.
+    """
     verts = layer(mean_added=False)["verts"].cpu().numpy().astype(float) * [1, -1, -1]  # from y up to the camera's
-    limit = errors.round_limit(mm)
-    colours = _colours(np.asarray(mm) / limit)
-    figure, (panels,) = figures.sheet(12.6, 3.0, 1, 2 + len(_CLOSE))
-    for axes, turn, words in zip(panels, (None, _BACK), ("front", "back"), strict=False):
-        figures.show_picture(axes, picture(verts, whole.faces, colours, turn=turn), words)
-    for axes, part in zip(panels[2:], _CLOSE, strict=True):
+    mm, own_mm = np.asarray(mm), np.asarray(own_mm)
+    parts = np.concatenate([whole.ids[part] for part in _CLOSE])
+    limit, close = errors.round_limit(mm), errors.round_limit(own_mm[parts])
+    figure, panels = figures.sheet(13.6, 3.0, 1, 2 + len(_CLOSE))
+    for axes, turn, words in zip(panels[0], (None, _BACK), ("front", "back"), strict=False):
+        figures.show_picture(axes, picture(verts, whole.faces, _colours(mm / limit), turn=turn), words)
+    for axes, part in zip(panels[0, 2:], _CLOSE, strict=True):
         rows, faces = piece(whole, part)
-        words = f"{_WORDS[part]}: {np.mean(np.asarray(mm)[whole.ids[part]]):.0f} mm"
-        figures.show_picture(axes, picture(verts[rows], faces, colours[rows]), words)
-    bar(figure, panels, limit, "mean error (mm)")
+        words = f"{_WORDS[part]}: {own_mm[whole.ids[part]].mean():.0f} mm"
+        figures.show_picture(axes, picture(verts[rows], faces, _colours(own_mm[rows] / close)), words)
+    bar(figure, panels[:, :2], limit, "mm, whole body")
+    bar(figure, panels[:, 2:], close, "mm, each part for itself")
     if title:
         figure.suptitle(title, fontsize=9, color=palette.INK)
     return figure
