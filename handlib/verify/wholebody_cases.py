@@ -96,14 +96,22 @@ def gradient_rows(case, net, total, known, noise, modules):
     net.zero_grad()
     total.backward()
     published = {f"module.{net.keys.published(name)}": p.grad for name, p in net.named_parameters() if p.requires_grad}
-    for name, expected in known["grad_norm"].items():
-        squares = [g.double().square().sum() for key, g in published.items()
-                   if key.startswith(f"module.{modules.get(name, name)}.") and g is not None]  # fmt: skip
-        off = abs(float(torch.stack(squares).sum().sqrt()) / expected - 1)
+    for name, norm in norms(published, {name: modules.get(name, name) for name in known["grad_norm"]}).items():
+        off = abs(norm / known["grad_norm"][name] - 1)
         yield Row(case, f"gradient of {name}, relative", off, max(FLOOR, TIMES * noise.get(name, 0)))
     for name, expected in known["grad"].items():
         ours = published[name].flatten()[: len(expected)].numpy()
         yield Row(case, f"gradient of {name.removeprefix('module.')}", deviation(ours, expected), FLOOR)
+
+
+def norms(gradients, parts):
+    """{part: L2 norm} of {published name: gradient or None}; parts: {part: what its names begin with}."""
+    found = {}
+    for part, begin in parts.items():
+        squares = [g.double().square().sum() for name, g in gradients.items()
+                   if name.startswith(f"module.{begin}.") and g is not None]  # fmt: skip
+        found[part] = float(torch.stack(squares).sum().sqrt())
+    return found
 
 
 def key_rows(ref, keys, net):

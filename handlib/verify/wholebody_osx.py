@@ -2,6 +2,7 @@
 its deformable attention and sine code on their own; the files of the pre-trained encoders.
 """
 
+import functools
 import gc
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from handlib import networks
 from handlib.networks.blocks import deformable
-from handlib.verify import Row, Skip, standin, wholebody_cases
+from handlib.verify import Row, Skip, standin, wholebody_cases, wholebody_kinks
 from handlib.verify.reference import deviation
 
 FOLDER = "osx"
@@ -49,16 +50,30 @@ def _case(ref, case, facts):
 
 def _training(case, net, images, given, facts, arrays):
     """The stages again as they are made where there is a gradient; the published training, and the one on AGORA."""
-    for part, agora in (("training", False), ("training_agora_benchmark", True)):
-        net.camera_only, net.smplx_loss_weight = agora, 2.0 if agora else 1.0
+    known = {case: facts["training"], f"{case}, AGORA only": facts["training_agora_benchmark"]}
+    totals, rows = {}, []
+    for agora, label in enumerate(known):
+        totals[label] = functools.partial(_total, net, given=given, agora=bool(agora))
+        _set_up(net, bool(agora))
         out = net(images, stages=not agora)
         if not agora:
             yield from wholebody_cases.stage_rows(f"{case}, with gradient", out, facts, arrays)
-        label, elements = f"{case}, AGORA only" if agora else case, net.elements(out, given)
-        yield from wholebody_cases.loss_rows(label, elements, facts[part])
+        elements = net.elements(out, given)
+        yield from wholebody_cases.loss_rows(label, elements, known[label])
         total = sum(value.mean() for value in elements.values())
-        yield from wholebody_cases.gradient_rows(label, net, total, facts[part], {}, {})
+        rows += wholebody_cases.gradient_rows(label, net, total, known[label], {}, {})
         net.zero_grad(set_to_none=True)
+        del out, elements, total
+    yield from wholebody_kinks.settled(rows, net, images, totals, known)
+
+
+def _set_up(net, agora):
+    net.camera_only, net.smplx_loss_weight = agora, 2.0 if agora else 1.0
+
+
+def _total(net, images, given, agora):
+    _set_up(net, agora)
+    return sum(value.mean() for value in net.elements(net(images), given).values())
 
 
 def _names(ref, keys, net, given):
