@@ -39,6 +39,10 @@ def decode(data, channels=3):
     return picture
 
 
+def is_png(data):
+    return data.startswith(_PNG_START)
+
+
 def encode_png(picture):
     """uint8 (h, w, 3) RGB -> PNG bytes, made to decode quickly rather than to be small."""
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
@@ -126,7 +130,7 @@ def require_whole(data):
     if data[:2] == b"\xff\xd8":
         if not _jpeg_ends(data):
             raise BrokenPicture("truncated")
-    elif data.startswith(_PNG_START) and _PNG_END not in data:
+    elif is_png(data) and _PNG_END not in data:
         raise BrokenPicture("truncated")
 
 

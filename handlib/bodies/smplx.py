@@ -37,6 +37,7 @@ JOINT_SETS = {  # what ``joint_set`` may be, the usual one first
     "smpl": ("smpl45", "smpl24"),
     "flame": ("flame5",),
 }
+_OF_TREE = ("smplx55", "smpl24", "flame5")  # sets without joints made of vertices
 _EXPRESSIVE = ("smplx", "flame")
 _MANY_SHAPES = 300  # a file with as many shape directions has its expressions after them, a small one after 10
 _FEW_SHAPES = 10
@@ -131,6 +132,8 @@ class BodyLayer(nn.Module):
             self._landmarks(model, dtype)
         elif self.kind == "smpl":
             self._buffer("picked", np.array(_EXTRA["smpl"]))
+            self._buffer("needed", self.picked)
+            self._buffer("picked_of_needed", np.arange(len(self.picked)))
         self._buffer("pose_mean", mean, dtype)
 
     def _buffer(self, name, array, dtype=torch.int64):
@@ -145,10 +148,15 @@ class BodyLayer(nn.Module):
         self._buffer("contour", model.faces[_whole(model, "dynamic_lmk_faces_idx", (turns, 17))].reshape(turns, 51))
         self._buffer("contour_weights", model.need("dynamic_lmk_bary_coords", (turns, 17, 3))[..., None], dtype)
         self._buffer("from144", body_joints.FROM_SMPLX144)
+        # What ``forward`` makes where joints alone are wanted, and where in it the joints' vertices are.
+        needed, places = torch.cat([self.picked, self.contour.flatten()]).unique(return_inverse=True)
+        self._buffer("needed", needed)
+        self._buffer("picked_of_needed", places[: len(self.picked)])
+        self._buffer("contour_of_needed", places[len(self.picked) :].view_as(self.contour))
 
     def forward(
         self, *, mean_added=None, pose_kind="rotvec", hand_pose_kind=None, shape=None, expression=None, transl=None,
-        joint_set=None, transforms=False, **poses,
+        joint_set=None, transforms=False, mesh=True, **poses,
     ):  # fmt: skip
         """Arguments (any leading shapes ``…`` that broadcast; computed in the layer's dtype, under autocast too):
 
@@ -161,7 +169,8 @@ class BodyLayer(nn.Module):
             hands, which are then added, to a left-out hand too (False). There is no default: programs differ. Matrices
             must be whole.
         shape (…, shape_size), expression (…, expression_size), None for the mean; transl (…, 3) m; joint_set: the
-            joints wanted, one of ``joint_sets`` (names: `handlib.body_joints`); transforms: return them too.
+            joints wanted, one of ``joint_sets`` (names: `handlib.body_joints`); transforms: return them too; mesh:
+            without it "verts" is left out and only what the joints need is computed.
 
         Returns {"verts": (…, V, 3), "joints": (…, joints, 3)}, metres, transl added; and where asked for "transforms"
         (…, J, 4, 4), from each joint's own frame, as it turned, to the model's. Quirk of the contour (smplx144 and
@@ -179,9 +188,11 @@ class BodyLayer(nn.Module):
             verts, world = self.skinning.with_transforms(
                 rotations.expand(*lead, *rotations.shape[-3:]).reshape(-1, *rotations.shape[-3:]),
                 blends.reshape(-1, blends.shape[-1]),
+                None if mesh else self._needed(joint_set),
             )
-            joints = self._joints(verts, world, joint_set)
-            out = {"verts": verts.view(*lead, *verts.shape[1:]), "joints": joints.reshape(*lead, *joints.shape[1:])}
+            joints = self._joints(verts, world, joint_set, mesh)
+            out = {"verts": verts.view(*lead, *verts.shape[1:])} if mesh else {}
+            out["joints"] = joints.reshape(*lead, *joints.shape[1:])
             shift = None if transl is None else self._tensor(transl).unsqueeze(-2)
             if shift is not None:
                 out = {name: points + shift for name, points in out.items()}
@@ -252,26 +263,32 @@ class BodyLayer(nn.Module):
             raise InputError(f"{self.kind} layer", f"has {value.shape[-1]} values", f"give {size}", name)
         return value
 
-    def _joints(self, verts, world, joint_set):
-        """(N, joints, 3) of the set from vertices (N, V, 3) and transforms (N, J, 4, 4)."""
+    def _needed(self, joint_set):
+        """The vertices that a set's joints are made of."""
+        return self.faces.new_zeros(0) if joint_set in _OF_TREE else self.needed
+
+    def _joints(self, verts, world, joint_set, mesh):
+        """(N, joints, 3) of the set from all vertices (N, V, 3), or without ``mesh`` `_needed`, and transforms (N, J,
+        4, 4).
+        """
         joints = world[:, :, :3, 3]
-        if joint_set in ("smplx55", "smpl24", "flame5"):
+        if joint_set in _OF_TREE:
             return joints.contiguous()
-        picked = verts.index_select(1, self.picked)
+        picked = verts.index_select(1, self.picked if mesh else self.picked_of_needed)
         if self.kind == "smpl":
             return torch.cat([joints, picked], 1)
         extra = len(_EXTRA["smplx"])
         landmarks = picked[:, extra:].unflatten(1, (51, 3))
         found = [joints, picked[:, :extra], (landmarks * self.landmark_weights).sum(2)]
         if joint_set != "smplx127":
-            found.append(self._contour(verts, world))
+            found.append(self._contour(verts, world, self.contour if mesh else self.contour_of_needed))
         found = torch.cat(found, 1)
         return found.index_select(1, self.from144) if joint_set == "smplx137" else found
 
-    def _contour(self, verts, world):
-        """The 17 points of the face's outline, chosen by the neck's turn to the side."""
+    def _contour(self, verts, world, corners):
+        """The 17 points of the face's outline, chosen by the neck's turn to the side; corners: places in ``verts``."""
         turn = contour_turn(world[:, _NECK, :3, :3])
-        corners = self.contour.index_select(0, turn).unsqueeze(-1).expand(-1, -1, 3)
+        corners = corners.index_select(0, turn).unsqueeze(-1).expand(-1, -1, 3)
         corners = verts.gather(1, corners).unflatten(1, (17, 3))
         return (corners * self.contour_weights.index_select(0, turn)).sum(2)
 

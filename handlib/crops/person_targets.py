@@ -24,7 +24,7 @@ def targets_from_fits(targets, layer, input=geometry.PersonInput()):  # noqa: B0
     out = {name: value for name, value in targets.items() if not name.startswith("fit_")}
     fit = {name[4:]: value for name, value in targets.items() if name.startswith("fit_")}
     with torch.no_grad():
-        joints = posed(fit, layer)["joints"]
+        joints = posed(fit, layer, mesh=False)["joints"]
         valid = out["smplx_joint_valid"]
         own = fit["valid"][:, None, None] * valid.amax(1, keepdim=True)
         relative = part_relative(joints)
@@ -48,13 +48,13 @@ def meshes_of_fits(targets, layer):
         return posed({name[4:]: value for name, value in targets.items() if name.startswith("fit_")}, layer)["verts"]
 
 
-def posed(fit, layer):
-    """Joints (B, 137, 3) and vertices of the layer, in the camera's frame, {joints, verts}.
+def posed(fit, layer, mesh=True):
+    """Joints (B, 137, 3) and, with ``mesh``, vertices of the layer, in the camera's frame, {joints, verts}.
 
     fit: pose (B, 55, 3), shape and expr (B, 10), transl (B, 3), world (B, 3, 3), as the fields ``smplx_…``.
     """
     poses = {name: fit["pose"][:, rows] for name, rows in _ROWS.items()}
-    out = layer(**poses, shape=fit["shape"], expression=fit["expr"], mean_added=False, joint_set="smplx137")
+    out = layer(**poses, shape=fit["shape"], expression=fit["expr"], mean_added=False, joint_set="smplx137", mesh=mesh)
     root = out["joints"][:, :1]  # the pelvis does not move with the pose
     moved = root @ fit["world"].mT - root + fit["transl"][:, None]
     return {name: points + moved for name, points in out.items()}

@@ -5,7 +5,7 @@ import array
 import cv2
 import numpy as np
 
-from handlib import body_joints, geometry
+from handlib import body_joints, geometry, pictures
 from handlib.datasets import coco
 from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
 from handlib.datasets.json_stream import items
@@ -59,9 +59,13 @@ class People(Reader):
 
 def complete(sample):
     """The sample with its picture's file and the data set's own vertices, where it names some. Raises Skip."""
-    data = read_bytes(sample)
-    check_picture(sample, data)
-    return {**sample, "image": data}
+    return packed(sample, read_bytes(sample))
+
+
+def packed(sample, data):
+    """The sample with a picture's file: as it is, or a PNG, which is slow to decode, as planes of the same pixels."""
+    image = check_picture(sample, data)
+    return {**sample, "image": pictures.encode_planes(image) if pictures.is_png(data) else data}
 
 
 def start(key, image_path, picture, image_id, person):

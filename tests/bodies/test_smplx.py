@@ -127,6 +127,20 @@ def test_joint_sets_are_parts_of_one_another(layer):
         torch.testing.assert_close(found, whole, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("kind", ["smplx", "smpl", "flame"])
+def test_joints_without_the_mesh_are_those_with_it(folder, kind):
+    layer = bodies.load(folder, f"{kind}_neutral", dtype=torch.float64)
+    given = parameters(2, {part: 3 * count for part, count in layer.parts.items()})
+    if kind == "smpl":
+        del given["expression"]
+    given["mean_added"] = True
+    for name in layer.joint_sets:
+        alone = layer(**given, joint_set=name, mesh=False)
+        whole = layer(**given, joint_set=name)
+        assert list(alone) == ["joints"]
+        torch.testing.assert_close(alone["joints"], whole["joints"], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("degrees, row", [(-0.4, 0), (-7, 7), (-38.6, 39), (-80, 39), (0.6, 40), (12, 51), (70, 78)])
 def test_the_contour_s_row_follows_the_neck(degrees, row):
     neck = roma.rotvec_to_rotmat(torch.tensor([[0.0, np.radians(degrees), 0.0]]))
