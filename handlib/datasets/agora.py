@@ -33,6 +33,7 @@ OFFICIAL = (
     "put the official data frames and fits there, of which handlib.datasets.agora_parsing.parse makes it, or what the "
     "AGORA tools of Hand4Whole or OSX made of them"
 )
+_CUT = "handlib.datasets.agora_crops.make cuts them of the pictures of 3840 x 2160"
 _TEST = "AGORA_test_bbox.json"
 _BOXES = {"lhand_bbox": "left", "rhand_bbox": "right", "face_bbox": "face"}
 
@@ -174,7 +175,7 @@ class Agora(people.People):
     def _cropped(self, key, folder, stem, name, number, box, whole, boxes):
         found = files.crop_of(self.folder, folder, stem, number, self.source)
         if found is None:
-            raise Skip(key, "there is no crop of this person", f"{folder}_crop/{stem}, person {number}")
+            raise Skip(key, "there is no crop of this person", f"{folder}_crop/{stem}, person {number}; {_CUT}")
         path, size, affine = found
         mapped = {}
         for part, (x, y, w, h) in boxes.items():

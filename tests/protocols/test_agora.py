@@ -547,6 +547,28 @@ def test_other_bad_input(pair):
         protocols.evaluate("agora_smplx", predictions, truth, bodies=metrics_agora.index_arrays()["smplx"])
 
 
+@pytest.mark.filterwarnings("ignore:agora_smpl. 1 of 2 images")
+def test_predicted_images_that_truth_lacks_are_told(pair):
+    predictions, truth = pair
+    expected = evaluate(pair)
+    with pytest.warns(UserWarning, match="1 of [0-9]+ predicted images are not in this truth(.|\n)*'c.png'"):
+        found = evaluate((predictions | {"c.png": predictions["a_bfh.png"]}, truth))
+    pandas.testing.assert_series_equal(found, expected)
+
+
+def test_parts_of_the_free_body():
+    found = agora.vertex_sets("free", "smplx")
+    assert {name: len(part) for name, part in found.items() if name != "body"} == {
+        "lhand": 778,
+        "rhand": 778,
+        "face": 5023,
+    }
+    everything = np.concatenate(list(found.values()))
+    assert len(np.unique(everything)) == 10475 and not np.isin(found["body"], found["face"]).any()
+    with pytest.raises(InputError, match="no free smpl"):
+        agora.vertex_sets("free", "smpl")
+
+
 def test_nothing_given_is_changed(pair):
     before = pickle.dumps(pair)
     with pytest.warns(UserWarning):

@@ -44,7 +44,9 @@ def vertex_sets(bodies, model):
 def _of_folder(folder, model):
     from handlib.bodies import wholebody
 
-    if str(folder) == wholebody.FREE and model == "smplx":
+    if str(folder) == wholebody.FREE:
+        if model != "smplx":
+            raise InputError("bodies", f"there is no free {model}", "give a folder, or arrays by name", "bodies")
         parts = {name: array for name, array in wholebody.index_files(folder).items() if name != "j14"}
         return parts | {"body": np.setdiff1d(np.arange(VERTICES[model]), np.concatenate(list(parts.values())))}
     require(folder, "give the folder of the body models and index files")
