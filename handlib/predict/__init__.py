@@ -1,7 +1,7 @@
 """One's own pictures and videos: boxes in, hands or persons in the camera's frame out, as the network knows them.
 
     predictor = predict.Predictor(networks.load(FILE))
-    made = predictor("photo.jpg", boxes, sides)                      # one picture -> Prediction
+    made = predictor("photo.jpg", boxes, sides)                      # one picture -> Prediction; persons have no sides
     predict.run(predictor, "video.mp4", "out", boxes="boxes.json")   # a folder, a list, a video: streamed, resumable
 
 Boxes are x, y, width, height in pixels of the picture as shown (EXIF orientation applied), always. Names are imported

@@ -16,7 +16,7 @@ def intrinsics(picture, K=None, focal=None):
     half the size, as in HandOccNet's demo; None: what EXIF says of the lens, else the length of the picture's diagonal
     in pixels (an angle of view of 53 degrees across it), the assumption of Kissos et al. (ECCV workshops 2020) and of
     CLIFF (Li et al., ECCV 2022) for pictures in the wild. Depth is in proportion to the focal length: a wrong one moves
-    hands along their line of sight and leaves their shape alone. Raises InputError for what is no camera.
+    hands and persons along their line of sight and leaves their shape alone. Raises InputError for what is no camera.
     """
     width, height = picture.size
     if K is not None:

@@ -36,7 +36,9 @@ def add(commands):
         "--bodies", help="folder of the licensed body models (default: the free hand or body, if one is needed)"
     )
     camera = command.add_mutually_exclusive_group()
-    camera.add_argument("--focal", help="pixels, or 'published' (500); default: EXIF's, or the picture's diagonal")
+    camera.add_argument(
+        "--focal", help="pixels, or 'published' (500, hands); default: EXIF's, or the picture's diagonal"
+    )
     camera.add_argument("--K", metavar="FX,FY,CX,CY", help="intrinsics of every picture, pixels")
     command.add_argument("--formats", default="npz", metavar="A,B", help=f"of {','.join(FORMATS)} (default: npz)")
     command.add_argument(

@@ -53,9 +53,8 @@ def network(data, subject="hands", checkpoint="", bodies=None):
         return net, f"{_NONE}; this is the demo network of notebook 04, which knows two frames by heart"
     found = sorted(runs.data_outputs(data).glob(_TRAINED))
     if found:
-        words = (
-            f"{_NONE}; this is the demo network of notebook 06 ({found[0].parents[1].name}), which has seen few people"
-        )
+        run = found[0].parents[1].name
+        words = f"{_NONE}; this is the demo network of notebook 06 ({run}), which knows few people by heart"
         return networks.load(found[0], bodies=bodies), words
     words = f"{_NONE}, and notebook 06 has left no network: these are fresh weights of {_FRESH}, which know nothing"
     return networks.create(_FRESH, bodies).eval(), words

@@ -67,6 +67,9 @@ class Predictor:
         self.reader = answers.reader(self.net, bodies, box_scale)
         self.batch, self.focal, self.detector = batch, focal, detector
         self.subject, self.layers = self.reader.kind.subject, self.reader.layers
+        if focal == "published" and not self.subject.sided:
+            problem = "is 500 px, those of HandOccNet's demo; whole-body networks take a camera of its own for each box"
+            raise InputError("Predictor", problem, "give pixels, or nothing", "focal")
         found = getattr(detector, "subject", self.subject)
         if found is not self.subject:
             mend = f"give a detector of {self.subject.plural}, or boxes"
