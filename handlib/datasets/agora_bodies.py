@@ -6,7 +6,7 @@ from handlib.bodies import free_body, smplx, smplx_files
 from handlib.bodies.wholebody import FREE
 from handlib.datasets import agora_world
 from handlib.datasets.base import fits_of
-from handlib.files import InputError, require_choice
+from handlib.files import InputError
 
 
 class Bodies:
@@ -22,7 +22,6 @@ class Bodies:
     def root(self, gender, betas, expression):
         """(3,) m: the root joint at rest."""
         if gender not in self._roots:
-            require_choice("gender", gender, free_body.GENDERS)
             free = self._needed() == FREE
             self._roots[gender] = root_joint(free_body.model() if free else smplx.read(self._folder, "smplx", gender))
         mean, directions = self._roots[gender]

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib.bodies.free_body import GENDERS
 from handlib.datasets import agora_files, agora_frames, agora_world, coco
 from handlib.datasets.agora import SOURCES
 from handlib.datasets.agora_bodies import Bodies
@@ -42,6 +43,7 @@ PARTS = {  # rows of the 127 joints
 _TOLD = ("gender", "kid", "occlusion", "isValid", "age", "ethnicity")
 _EACH = ("gt_path_smplx", "gender", "kid", "isValid", "X", "Y", "Z", "Yaw")  # a list, an entry per person
 _TRUTH = ("gt_joints_2d", "gt_joints_3d", "gt_verts")
+_DIGITS = 7  # after the point, of metres and pixels: more than float32 keeps, and half as large
 _TOPS = {"hand4whole": ("images_", ""), "osx": ("", "images_")}  # before "3840x2160": where the pictures may lie
 
 
@@ -51,7 +53,7 @@ def parse(root, bodies=None, splits=None, sources=tuple(SOURCES), train_verts=Fa
     root: the data set's folder. bodies: the folder of SMPLX_MALE.npz, _FEMALE and _NEUTRAL; None where the data are of
     the free body, as body_model.json beside them says. splits: "train", "validation"; default those whose data frames
     are there. sources: whose annotations, "hand4whole", "osx". train_verts: write vertices of the training split for
-    OSX, too, which nothing reads: some 0.3 MB for each of a hundred thousand people.
+    OSX, too, which nothing reads: some 0.4 MB for each of a hundred thousand people.
 
     Run again it goes on: files of persons that are there are kept, and so is a split with its annotations; delete them
     to make them anew. A data frame is held in memory while it is parsed (the official ones: some GB each). Raises
@@ -144,7 +146,7 @@ class _Writer:
         for kind in ("joints_2d", "joints_3d", *(["verts"] if self._verts else [])):
             target = self._folder / paths[f"smplx_{kind}_path"]
             if not target.exists():
-                write_text(target, json.dumps(_points(row, f"gt_{kind}", number, where).tolist()))
+                write_text(target, json.dumps(_points(row, f"gt_{kind}", number, where).round(_DIGITS).tolist()))
 
     def finish(self):
         """Write the annotations."""
@@ -180,6 +182,9 @@ def _checked(row, path):
         count = len(row[key]) if count is None else count
         if len(row[key]) != count:
             raise InputError(where, f"has {len(row[key])} entries for {count} people", agora_frames.MEND, key)
+    odd = [gender for gender in row["gender"] if gender not in GENDERS]
+    if odd:
+        raise InputError(where, f"is {str(odd[0])!r}", f"it is one of {', '.join(GENDERS)}", "gender")
     return row
 
 
