@@ -20,7 +20,7 @@ TRAINED_BY = {
 PEOPLE = {"agora": "agora_val", "ubody": "ubody"} | dict.fromkeys(
     ("ehf", "mscoco", "human36m", "mpii", "mpi_inf_3dhp"), "ehf"
 )
-TRAINED_BY |= dict.fromkeys(PEOPLE, "06_train_wholebody")
+TRAINED_BY |= dict.fromkeys((*PEOPLE, "pw3d"), "06_train_wholebody")
 SUBMIT = "handlib eval CHECKPOINT PACK --submission FOLDER"
 _TRAINING = ("train", "train+val", "training", "train_part")
 IKNET = "iknet"  # folder of a run that trained one

@@ -11,6 +11,7 @@ from handlib.files import InputError, require_choice
 from handlib.networks.blocks import person
 from handlib.protocols import samplewise, wholebody
 
+OWN_PROTOCOL = ("ehf", "agora", "ubody", "pw3d")
 PARTS = ("all", "hand", "face", "parts")
 _BODY = body_joints.SMPLX55.joints[:22]
 _OWN = {"little": "Pinky"}  # what whole-body sets call a finger otherwise than by its capital
@@ -58,10 +59,11 @@ class WithMesh(Measured):
 
     def facts(self, data, root_depth, net):
         official, split = self._official(), self.pack.manifest["split"]
+        own = self.pack.manifest["dataset"] in OWN_PROTOCOL  # others are not put beside its published rows
         whole = official and self.pack.manifest["fits_of"] in ("SMPL-X", "SMPL") and len(self.made) == len(self.pack)
         words = f"{data}: {self.pack.manifest['dataset']} {split}, {self.pack.manifest['fits_of']}"
         return {
-            "split": {"validation": "val"}.get(split, split),
+            "split": {"validation": "val"}.get(split, split) if own else f"{self.pack.manifest['dataset']} {split}",
             "data": official if whole else f"{words}, {len(self.made)} persons",
             "note": self._note(),
         }

@@ -25,8 +25,9 @@ class Collector:
         self.official = data.known(OFFICIAL, net.input, "arrays that a protocol takes")
 
     def add(self, out, batch, mine=None):
-        """Take a batch in; ``mine`` (B,) bool: only these of its samples."""
-        index = _host(batch["index"])
+        """Take a batch in, wherever it is; ``mine`` (B,) bool: only these of its samples."""
+        batch = _on_cpu({name: batch[name] for name in ("index", "meta", "targets") if name in batch})
+        index = batch["index"].numpy()
         chosen = slice(None) if mine is None or mine.all() else mine
         self.index.append(index[chosen])
         for rows, group in zip(self.groups, self.official(self.net, out, batch, self.pack), strict=True):
@@ -40,6 +41,13 @@ class Collector:
         groups = [{name: rows.array() for name, rows in group.items()} for group in self.groups]
         made = Predictions(*groups, index, made_for(self.net))
         return made if np.array_equal(index, places) else made.rows(first)
+
+
+def _on_cpu(value):
+    """Tensors, in dictionaries, on the CPU: Lightning moves whole batches to where the network is."""
+    if isinstance(value, dict):
+        return {name: _on_cpu(one) for name, one in value.items()}
+    return value.cpu() if isinstance(value, torch.Tensor) else value
 
 
 def _host(value):
