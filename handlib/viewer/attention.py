@@ -71,17 +71,17 @@ def _bar(figure, panels, limit):
     bar.outline.set_visible(False)
 
 
-def reaching(seen, number=0, hand=HAND, face=FACE):
+def reaching(seen, number=0, hand=HAND, face=FACE, rows=4):
     """Where joints of the hands and points of the face look in the last layer of their decoders: a row each, on the cut
     that they ask; eight heads with four points in each of three maps, as large as they weigh. Ring: where the joint was
     found, about which it looks.
 
-    hand: joints without their side; face: {joint of SMPLX137: words}.
+    hand: joints without their side; face: {joint of SMPLX137: words}; rows: at most so many of either.
     """
     parts = [part for part in whole_body.PARTS if _kind(part) + "_looks" in seen.shown]
     if not parts:
         raise KeyError(f"{seen.method} has no decoder that looks anywhere")
-    rows = max(len(hand), len(face) if "face" in parts else 0)
+    rows = min(rows, max(len(hand), len(face) if "face" in parts else 0))
     figure, panels = figures.sheet(2.4 * len(parts), 2.55 * rows + 0.4, rows, len(parts))
     for axes in panels.flat:
         axes.set_axis_off()
