@@ -146,7 +146,7 @@ def _wait_for_inspector(page, attempts=4):
         page.evaluate(
             """() => {const notebook = window.jupyterapp.shell.currentWidget.content;
             notebook.activeCellIndex = notebook.widgets.findIndex(
-                cell => cell.model.sharedModel.source.includes('widgets.inspector'));
+                cell => cell.model.sharedModel.source.includes('widgets.model'));
             return window.jupyterapp.commands.execute('notebook:run-cell')}"""
         )
     raise AssertionError("the inspector was never drawn; the page says:\n" + "\n".join(page.said))

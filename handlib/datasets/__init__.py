@@ -1,8 +1,8 @@
 """One reader per data set: official files on disk -> samples in the vocabulary, and nothing else.
 
 To add a data set: write ``handlib/datasets/<name>.py`` with a class that derives from `base.Reader`, a function
-``reader(root, split, ...)`` that makes one, ``splits(root)``, and ``variant(...)`` where options change what is in a
-split; then name it here.
+``reader(root, split, ...)`` that makes one, ``splits(root)``, ``variant(...)`` where options change what is in a split,
+and ``prepare(root)`` where something must be made of the official files first; then name it here.
 """
 
 import importlib
@@ -50,6 +50,16 @@ def splits(name, root, **options):
     options: the reader's; what decides which lists count (OakInk's ``mode``) is used.
     """
     return _module(name).splits(root, **_used(name, _module(name).splits, options))
+
+
+def prepare(name, root):
+    """Make the files that are read and of which the official ones are only the source: UBody's pictures, of its videos.
+
+    What is there already stays; run again after a kill, it goes on. Returns a DataFrame of what was done, None where a
+    data set needs nothing of the kind. Raises InputError as the tool does.
+    """
+    make = getattr(_module(name), "prepare", None)
+    return make(root) if make else None
 
 
 def variant(name, **options):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.datasets import coco, coco_wholebody, people
+from handlib.datasets import coco, coco_wholebody, people, ubody_videos
 from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, require, require_known
 
@@ -26,6 +26,11 @@ def splits(root):
     """ "train" and "test". InputError where there are no annotations."""
     scenes(root)
     return list(SPLITS)
+
+
+def prepare(root):
+    """Cut the pictures from the videos, where there are videos: see `ubody_videos.cut`."""
+    return ubody_videos.cut(root) if (Path(root) / "videos").is_dir() else None
 
 
 def variant(test_list="intra", scenes=None, every=None):

@@ -1,9 +1,9 @@
 """Seeing: pure ``state -> figure`` functions, thin widgets over them, and static twins on disk.
 
-``mesh`` the mesh inspector, ``browser`` the dataset browser, ``widgets`` both in a notebook, ``static`` both as files,
-``overview`` what a pack holds, ``figures`` the small matplotlib figures of training and evaluation, ``errors`` pictures
-of errors, ``gallery`` frames that open in the inspector, ``frustum`` hands before their picture in space, ``boxes``
-drawn by hand, ``palette`` every colour.
+``mesh`` the mesh inspector, ``browser`` the dataset browser, ``persons`` that of whole people, ``widgets`` these in a
+notebook, ``static`` these as files, ``overview`` what a pack holds, ``figures`` the small matplotlib figures of
+training and evaluation, ``errors`` pictures of errors, ``gallery`` frames that open in the inspector, ``frustum`` hands
+before their picture in space, ``boxes`` drawn by hand, ``palette`` every colour.
 """
 
 import importlib
@@ -18,9 +18,16 @@ _SUBMODULES = (
     "mesh",
     "overview",
     "palette",
+    "persons",
     "static",
     "widgets",
 )
+
+
+def of(pack):
+    """The module whose functions show a pack's samples: `browser` for hands, `persons` for whole people."""
+    whole = pack.manifest.get("joint_order") == "smplx137"
+    return importlib.import_module(f"{__name__}.{'persons' if whole else 'browser'}")
 
 
 def __getattr__(name):

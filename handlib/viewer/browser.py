@@ -1,4 +1,6 @@
 """The dataset browser: one frame of a pack, in its picture and in 3D; pure ``(pack, layers, state) -> plotly figure``.
+Of hands; `handlib.viewer.persons` has the same functions for whole people, and ``handlib.viewer.of(pack)`` is the one
+of the two that a pack needs.
 
 Left the picture with its box, projected joints, mesh overlay and part mask; right the same hands in 3D, as meshes where
 the data set has meshes or MANO fits and as skeletons where it has none (real InterHand2.6M frames without NeuralAnnot).
@@ -16,10 +18,10 @@ from plotly.subplots import make_subplots
 
 from handlib import bodies, render
 from handlib.geometry import centred_square, project
-from handlib.viewer import mesh, palette
+from handlib.viewer import figures, mesh, palette
 
 PART_OPACITY = 0.7
-_NOTHING = mesh.Hand("right", np.zeros((1, 3)), np.zeros((1, 3), int), np.zeros((21, 3)), np.zeros(1, int))
+NOTHING = mesh.Hand("right", np.zeros((1, 3)), np.zeros((1, 3), int), np.zeros((21, 3)), np.zeros(1, int))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,7 @@ def kind(sample):
     return f"{sample['object']}, {sample['intent']}" if "intent" in sample else sample["hands"]
 
 
-def hands(sample, layers):
+def meshes(sample, layers):
     """The sample's hands that have a MANO fit, posed in its camera frame: {"right": mesh.Hand, "left": …}."""
     posed = {}
     for hand in np.flatnonzero(sample["mano_valid"]):
@@ -139,6 +141,25 @@ def render_mesh(hand):
     return render.Mesh(*render.seal(hand.verts, hand.faces), colours=palette.lit(hand.side))
 
 
+def closely(sample):
+    """The sample as a small picture of it is to show it: as it is."""
+    return sample
+
+
+def annotate(axes, sample, state):
+    """Draw the box and the joints that ``state`` asks for over a picture on matplotlib axes."""
+    if state.box:
+        figures.outline(axes, sample["bbox"], palette.BOX)
+    if state.joints:
+        for side, joints in joints_xy(sample).items():
+            figures.draw_skeleton(axes, joints, width=1.4, side=side)
+
+
+def draw_joints(axes, joints, side):
+    """Joints of `skeletons`, projected (21, 2) px, on matplotlib axes."""
+    figures.draw_skeleton(axes, joints, side=side)
+
+
 def caption(pack, sample, state):
     """What the frame is, and what it has not: no picture is silently less than it was asked to be."""
     drawn = sample["fits_drawn"] + ("" if sample["mano_valid"].any() else ": 3D joints only")
@@ -150,11 +171,20 @@ def caption(pack, sample, state):
 
 def figure(pack, layers, state):
     """The figure of a state. layers: {"right": layer, "left": layer} of ``bodies.load``."""
-    content = _content(pack, layers, state)
+    return assembled(_content(pack, layers, state), _TRACES)
+
+
+def update(shown, pack, layers, state):
+    """Bring ``shown`` (made by ``figure``) to ``state`` in one message."""
+    bring(shown, _content(pack, layers, state), _TRACES)
+
+
+def assembled(content, traces):
+    """A figure of {name: (maker, column)} ``traces``; content: their properties, title, and limits of the axes."""
     result = make_subplots(
         1, 2, specs=[[{"type": "xy"}, {"type": "scene"}]], column_widths=[0.5, 0.5], horizontal_spacing=0.01
     )
-    for name, (make, column) in _TRACES.items():
+    for name, (make, column) in traces.items():
         result.add_trace(make(**content[name]), 1, column)
     for axis, extra in (("xaxis", {}), ("yaxis", {"scaleanchor": "x"})):
         result.layout[axis].update(visible=False, constrain="domain", range=content["axes"][axis], **extra)
@@ -166,11 +196,10 @@ def figure(pack, layers, state):
     return result
 
 
-def update(shown, pack, layers, state):
-    """Bring ``shown`` (made by ``figure``) to ``state`` in one message."""
-    content = _content(pack, layers, state)
+def bring(shown, content, traces):
+    """Bring a figure of `assembled` to other content in one message."""
     with shown.batch_update():
-        for trace, name in zip(shown.data, _TRACES, strict=True):
+        for trace, name in zip(shown.data, traces, strict=True):
             mesh.change(trace, content[name])
         for axis, limits in content["axes"].items():
             shown.layout[axis].range = limits
@@ -182,16 +211,9 @@ def update(shown, pack, layers, state):
 def _content(pack, layers, state):
     """Everything of a figure that depends on the state: {trace: its properties}, title and axis limits."""
     sample = read(pack, layers, state.frame)
-    posed = hands(sample, layers)
-    picture = canvas(sample, posed, state)
-    h, w = picture.shape[:2]
-    content = {
-        "picture": dict(source=data_uri(picture)),
-        "box": dict(_box(sample["bbox"]), visible=state.box),
-        "title": dict(text=caption(pack, sample, state), font=dict(size=13), x=0.01, y=0.97),
-        "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
-        "scene": mesh.limits(cloud(sample, posed)),
-    }
+    posed = meshes(sample, layers)
+    content = framed(canvas(sample, posed, state), caption(pack, sample, state), cloud(sample, posed))
+    content["box"] = dict(corners(sample["bbox"]), visible=state.box)
     loose = skeletons(sample, posed)
     flat = joints_xy(sample)
     for side in mesh.SIDES:
@@ -201,6 +223,17 @@ def _content(pack, layers, state):
         joints = loose.get(side, np.full((21, 3), np.nan))
         content[f"skeleton {side}"] = dict(mesh.skeleton_values(joints), visible=side in loose)
     return content
+
+
+def framed(picture, words, points):
+    """Content of `assembled` that all samples have; points (N, 3) m: what the scene is to hold."""
+    h, w = picture.shape[:2]
+    return {
+        "picture": dict(source=data_uri(picture)),
+        "title": dict(text=words, font=dict(size=13), x=0.01, y=0.97),
+        "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
+        "scene": mesh.limits(points),
+    }
 
 
 def data_uri(picture):
@@ -213,7 +246,8 @@ def data_uri(picture):
     return f"data:image/{'jpeg' if opaque else 'png'};base64," + base64.b64encode(data).decode()
 
 
-def _box(bbox):
+def corners(bbox):
+    """x, y, w, h -> a line about the box."""
     x, y, w, h = np.asarray(bbox, float)
     return dict(x=np.array([x, x + w, x + w, x, x]), y=np.array([y, y, y + h, y + h, y]))
 
@@ -225,16 +259,18 @@ def _path(joints):
 
 
 def _mesh_values(hand):
-    shown = _NOTHING if hand is None else hand
+    shown = NOTHING if hand is None else hand
     return dict(mesh.mesh_values(shown), **mesh.coloured(shown, "skin"), visible=hand is not None)
 
 
-def _picture(**values):
+def picture_trace(**values):
+    """The trace of a picture."""
     return go.Image(values, hoverinfo="skip")
 
 
-def _outline(**values):
-    return go.Scatter(values, mode="lines", line=dict(color=palette.BOX, width=2), hoverinfo="skip")
+def outline(colour=palette.BOX, **values):
+    """The trace of a box."""
+    return go.Scatter(values, mode="lines", line=dict(color=colour, width=2), hoverinfo="skip")
 
 
 def _bones(side, **values):
@@ -248,8 +284,8 @@ def _bones(side, **values):
 
 
 _TRACES = {
-    "picture": (_picture, 1),
-    "box": (_outline, 1),
+    "picture": (picture_trace, 1),
+    "box": (outline, 1),
     **{f"joints {side}": (functools.partial(_bones, side), 1) for side in mesh.SIDES},
     **{f"mesh {side}": (mesh.solid_mesh, 2) for side in mesh.SIDES},
     **{f"skeleton {side}": (functools.partial(mesh.skeleton, side), 2) for side in mesh.SIDES},

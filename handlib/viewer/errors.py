@@ -278,7 +278,7 @@ def posed(pack, layers):
     """What `handlib.analysis.occlusion` asks: a function of a place in the pack -> its fitted hands' meshes."""
 
     def hands(place):
-        found = browser.hands(browser.read(pack, layers, place), layers).values()
+        found = browser.meshes(browser.read(pack, layers, place), layers).values()
         return [(hand.verts, hand.faces, hand.joints) for hand in found]
 
     return hands

@@ -96,6 +96,11 @@ def pale(image):
     return (255 - 0.6 * (255 - grey)).round().astype(np.uint8)
 
 
+def outline(axes, box, colour, width=1.4):
+    """A box x, y, w, h."""
+    axes.add_patch(Rectangle(box[:2], box[2], box[3], fill=False, edgecolor=colour, linewidth=width))
+
+
 def rings(axes, places, colours, size):
     """The truth: open circles of radius ``size`` about ``places`` (N, 2), in pixels."""
     for place, colour in zip(places, colours, strict=True):

@@ -115,7 +115,7 @@ def inspector(pack, layers, place, predicted):
             connectgaps=False, hoverinfo="skip",
         )  # fmt: skip
         figure.add_trace(solid, 1, 2)
-    cloud = browser.cloud(sample, browser.hands(sample, layers))
+    cloud = browser.cloud(sample, browser.meshes(sample, layers))
     everything = np.concatenate([cloud, *(hand[np.isfinite(hand).all(-1)] for hand in shown)])
     for axis, limits in mesh.limits(everything).items():
         figure.layout.scene[f"{axis}axis"].range = limits

@@ -264,7 +264,7 @@ def coloured(hand, colour, errors=None):
             intensity=hand.parts.astype(np.float32), intensitymode="cell", showscale=False,
             colorscale=_steps(palette.segments(hand.side)), cmin=-0.5, cmax=15.5,
         )  # fmt: skip
-    plain = palette.SIDE[hand.side]
+    plain = palette.of_label(hand.side)
     return dict(
         intensity=np.zeros(len(hand.verts), np.float32), intensitymode="vertex", showscale=False,
         colorscale=[[0, plain], [1, plain]], cmin=0.0, cmax=1.0,

@@ -1,10 +1,11 @@
-"""What a pack holds, in one table and one figure."""
+"""What a pack holds, in tables and one figure; of whole people by `handlib.viewer.overview_persons`."""
 
 import numpy as np
 import pandas as pd
 
+from handlib import viewer
 from handlib.fields import HAND21
-from handlib.viewer import figures, palette
+from handlib.viewer import figures, overview_persons, palette
 
 MOST = 50_000  # samples whose arrays are looked at; a larger pack is sampled evenly, and the figure says so
 BY_HANDS = {"right": palette.SIDE["right"], "left": palette.SIDE["left"], "interacting": palette.INK}
@@ -12,18 +13,23 @@ COUNTED = ("capture", "sequence", "subject", "object", "camera")  # columns of a
 
 
 def kinds(pack):
-    """The index column that tells frames apart: what is done with an object where that is known, else which hands."""
+    """The index column that tells hands' frames apart: what is done with an object where that is known, else which
+    hands.
+    """
     return "intent" if "intent" in pack.index else "hands"
 
 
 def facts(pack, most=MOST):
-    """A row per sample (evenly sampled beyond ``most``) -> DataFrame: hands, camera, capture, …, and what follows.
+    """A row per sample (evenly sampled beyond ``most``) -> DataFrame: hands, camera, capture, …, and what follows (of
+    whole people: see `overview_persons.facts`).
 
     annotated: share of the joints of the hands in view that are annotated in the picture; fitted: whether all of those
     hands have a MANO fit; distance_m: of the nearest wrist in view from the camera; box_px: longer side of the box.
     """
     count = len(pack)
     rows = np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(int)
+    if _whole(pack):
+        return overview_persons.facts(pack, rows)
     read = {name: np.asarray(pack.array(name)[rows]) for name in ("hand_type", "joints_valid", "mano_valid", "bbox")}
     there = read["hand_type"]
     wrists = np.linalg.norm(np.asarray(pack.array("joints_cam")[rows, :, 0]), axis=-1)
@@ -39,6 +45,8 @@ def facts(pack, most=MOST):
 
 def summary(pack):
     """A row per kind of frame (`kinds`) -> DataFrame: how many frames, captures, cameras, …; medians of ``facts``."""
+    if _whole(pack):
+        return overview_persons.summary(pack, facts(pack))
     name = kinds(pack)
     groups = facts(pack).groupby(name, sort=False)
     counted = {f"{column}s": groups[column].nunique() for column in COUNTED if column in pack.index}
@@ -54,8 +62,24 @@ def summary(pack):
     ).rename_axis(name)
 
 
+def crossed(pack):
+    """How many frames of each kind there are by capture, object and camera (of whole people: by video, or how many are
+    in the picture): a DataFrame of at most 20 rows.
+    """
+    if _whole(pack):
+        return overview_persons.crossed(pack, facts(pack))
+    columns = [name for name in ("capture", "object", "camera") if name in pack.index] + [kinds(pack)]
+    return pack.index.groupby(columns).size().unstack(fill_value=0).head(20)
+
+
+def _whole(pack):
+    return viewer.of(pack) is viewer.persons
+
+
 def figure(pack):
     """Frames of each kind, the commonest objects or cameras, joints annotated or sizes, distances: matplotlib."""
+    if _whole(pack):
+        return overview_persons.figure(pack, facts(pack))
     name, table = kinds(pack), facts(pack)
     result, ((bars, common), (third, distances)) = figures.sheet(9, 5.4, 2, 2)
     counts = pack.index[name].value_counts()

@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
-from matplotlib.patches import Rectangle
 
-from handlib import render
+from handlib import render, viewer
 from handlib.geometry import project
-from handlib.viewer import browser, figures, mesh, palette
+from handlib.viewer import body_model, browser, figures, mesh, palette
 
 PIXELS = 480
 DISTANCE = 3.2  # of the virtual camera from the middle of the cube it sees, in sides of the cube
@@ -41,48 +40,56 @@ def inspector(cases, state):
     return figure
 
 
+def model(layers, sample):
+    """{name: figure} of the model that a sample's meshes are of, as `widgets.model` shows it; "inspector_3d" is
+    plotly's, the others are matplotlib's.
+    """
+    if "person" in layers:
+        case = body_model.case(sample, layers)
+        moved = body_model.figure(case, body_model.State(hands=(2.0,)))
+        return {"inspector_moves": body_model.sheet(case), "inspector_3d": moved}
+    cases = mesh.cases(layers, sample)
+    side = next(iter(cases))
+    bent = mesh.State(side=side, colour="error", truth=True, pose=(1.5, -1.0, 0.0, 0.0, 0.0, 0.0))
+    states = {"parts": mesh.State(side=side, colour="parts"), "error": bent, "joints": mesh.State(side, joints=True)}
+    made = {f"inspector_{name}": inspector(cases, state) for name, state in states.items()}
+    return made | {"inspector_3d": mesh.figure(cases, bent)}
+
+
 def frame(pack, layers, state):
     """The browser's state as a matplotlib figure: annotation, mesh, part mask (what there is of them), and 3D."""
-    sample = browser.read(pack, layers, state.frame)
-    posed = browser.hands(sample, layers)
+    shows = viewer.of(pack)
+    sample = shows.read(pack, layers, state.frame)
+    posed = shows.meshes(sample, layers)
     plain = dataclasses.replace(state, mesh=False, parts=False)
     shown = [("annotation", plain)]
     if state.mesh and posed:
         shown.append(("mesh", dataclasses.replace(plain, mesh=True)))
-    if state.parts and sample["part_mask_valid"]:
+    if state.parts and shows.has_masks(pack) and sample["part_mask_valid"]:
         shown.append(("part mask", dataclasses.replace(plain, parts=True)))
     height, width = sample["image"].shape[:2]
     tall = 3.6
     figure, (panels,) = figures.sheet(len(shown) * (tall * width / height + 0.15) + tall, tall + 0.6, 1, len(shown) + 1)
-    figure.suptitle(browser.caption(pack, sample, state), fontsize=9, color=palette.INK)
+    figure.suptitle(shows.caption(pack, sample, state), fontsize=9, color=palette.INK)
     for axes, (name, own) in zip(panels, shown, strict=False):
-        figures.show_picture(axes, browser.canvas(sample, posed, own), name)
-    _draw_annotation(panels[0], sample, state)
-    _side_view(panels[-1], sample, posed)
+        figures.show_picture(axes, shows.canvas(sample, posed, own), name)
+    shows.annotate(panels[0], sample, state)
+    _side_view(panels[-1], shows, sample, posed)
     return figure
 
 
 def contact_sheet(pack, frames, layers, state=None, columns=4, tile=2.8):
     """Frames of a pack as the browser shows them, side by side. state: what is drawn (its frame is not used)."""
-    state = state or browser.State()
-    samples = [browser.read(pack, layers, int(number)) for number in frames]
-    names = [f"{number}: {browser.kind(sample)}" for number, sample in zip(frames, samples, strict=True)]
-    posed = [browser.hands(sample, layers) if state.mesh else {} for sample in samples]
+    state, shows = state or browser.State(), viewer.of(pack)
+    samples = [shows.closely(shows.read(pack, layers, int(number))) for number in frames]
+    names = [f"{number}: {shows.kind(sample)}" for number, sample in zip(frames, samples, strict=True)]
+    posed = [shows.meshes(sample, layers) if state.mesh else {} for sample in samples]
 
     def decorate(axes, place):
-        _draw_annotation(axes, samples[place], state)
+        shows.annotate(axes, samples[place], state)
 
-    pictures = [browser.canvas(sample, hands, state) for sample, hands in zip(samples, posed, strict=True)]
+    pictures = [shows.canvas(sample, meshes, state) for sample, meshes in zip(samples, posed, strict=True)]
     return figures.grid(pictures, names, columns, tile, decorate)
-
-
-def _draw_annotation(axes, sample, state):
-    if state.box:
-        x, y, w, h = sample["bbox"]
-        axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=palette.BOX, linewidth=1.4))
-    if state.joints:
-        for side, joints in browser.joints_xy(sample).items():
-            figures.draw_skeleton(axes, joints, width=1.4, side=side)
 
 
 def paper():
@@ -110,12 +117,14 @@ def _colours(seen, colour):
     return palette.lit(hand.side)
 
 
-def _side_view(axes, sample, posed):
-    """The hands of a sample seen from the camera's right: what its picture cannot show, their depth."""
+def _side_view(axes, shows, sample, posed):
+    """What a sample shows seen from the camera's right: what its picture cannot show, depth."""
     turn = np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
-    K, offset = portrait_camera(mesh.limits(browser.cloud(sample, posed) @ turn.T))
-    meshes = [browser.render_mesh(hand) for hand in posed.values()]
+    K, offset = portrait_camera(mesh.limits(shows.cloud(sample, posed) @ turn.T))
+    meshes = [shows.render_mesh(one) for one in posed.values()]
     meshes = [one._replace(verts=one.verts @ turn.T + offset) for one in meshes]
-    figures.show_picture(axes, render.overlay(paper(), meshes, K, alpha=1.0), "in 3D, from the camera's right")
-    for side, joints in browser.skeletons(sample, posed).items():
-        figures.draw_skeleton(axes, project(joints @ turn.T + offset, K), side=side)
+    loose = shows.skeletons(sample, posed)
+    words = "in 3D, from the camera's right" if meshes or loose else "nothing is known in 3D"
+    figures.show_picture(axes, render.overlay(paper(), meshes, K, alpha=1.0), words)
+    for side, joints in loose.items():
+        shows.draw_joints(axes, project(joints @ turn.T + offset, K), side)

@@ -5,7 +5,8 @@ from pathlib import Path
 import ipywidgets
 import plotly.graph_objects as go
 
-from handlib.viewer import boxes, browser, frustum, mesh
+from handlib import viewer
+from handlib.viewer import body, body_model, boxes, browser, frustum, mesh
 
 
 def inspector(cases, state=None):
@@ -28,10 +29,59 @@ def inspector(cases, state=None):
     return ipywidgets.HBox([ipywidgets.VBox([*switches, sliders], layout={"width": "360px"}), _filling(shown)])
 
 
+def model(layers, sample):
+    """The model that a sample's meshes are of, under sliders: `inspector` of hands, `body_inspector` of people."""
+    if "person" in layers:
+        return body_inspector(body_model.case(sample, layers))
+    return inspector(mesh.cases(layers, sample))
+
+
+def body_inspector(case, state=None):
+    """The whole body model: sliders beside one FigureWidget. case: a `body_model.Case`."""
+    state = state or body_model.State()
+    shown = go.FigureWidget(body_model.figure(case, state))
+    controls = {
+        "shape": [_slider(f"shape {i + 1}", value) for i, value in enumerate(state.shape)],
+        "expr": [_slider(f"expr {i + 1}", value) for i, value in enumerate(state.expr)],
+        "hands": [_slider(f"hands {i + 1}", value) for i, value in enumerate(state.hands)],
+        "jaw": ipywidgets.FloatSlider(state.jaw, min=0, max=0.6, step=0.01, description="jaw, rad"),
+    }
+    _follow(controls, lambda: body_model.update(shown, case, body_model.State(**_values(controls))))
+    names = ("shape", "expr", "hands")
+    sliders = ipywidgets.Accordion([ipywidgets.VBox(controls[name]) for name in names])
+    sliders.titles, sliders.selected_index = ("shape", "expression", "hands"), 0
+    return ipywidgets.HBox([ipywidgets.VBox([controls["jaw"], sliders], layout={"width": "360px"}), _filling(shown)])
+
+
+def whole_bodies(cases, whole, state=None):
+    """The inspector of whole bodies: cases and whole as `body.figure` takes them."""
+    state = state or body.State()
+    shown = go.FigureWidget(body.figure(cases, whole, state))
+    persons = [(case.name, number) for number, case in enumerate(cases)]
+    controls = {
+        "number": ipywidgets.Dropdown(options=persons, value=state.number, description="person"),
+        "colour": _choice("colour", body.COLOURS, state.colour),
+        "shown": [_switch(part, part in state.shown) for part in body.PARTS],
+        "truth": _switch("true mesh", state.truth),
+        "apart": _switch("each part for itself", state.apart),
+        "fit": _switch("after the best similarity (PA)", state.fit),
+    }
+
+    def redraw():
+        values = _values(controls)
+        there = tuple(part for part, yes in zip(body.PARTS, values["shown"], strict=True) if yes)
+        body.update(shown, cases, whole, body.State(**values | {"shown": there}))
+
+    _follow(controls, redraw)
+    switches = [*controls["shown"], controls["truth"], controls["apart"], controls["fit"]]
+    rows = ipywidgets.VBox([ipywidgets.HBox([controls["number"], controls["colour"]]), ipywidgets.HBox(switches)])
+    return ipywidgets.VBox([rows, ipywidgets.HBox([_filling(shown)])])
+
+
 def dataset_browser(pack, layers, state=None):
-    """The dataset browser: pick a frame of ``pack`` and what is drawn over it. layers: {"right": …, "left": …}."""
-    state = state or browser.State()
-    shown = go.FigureWidget(browser.figure(pack, layers, state))
+    """The dataset browser: pick a frame of ``pack`` and what is drawn over it. layers: ``viewer.of(pack).layers``."""
+    state, shows = state or browser.State(), viewer.of(pack)
+    shown = go.FigureWidget(shows.figure(pack, layers, state))
     controls = {
         "frame": ipywidgets.IntSlider(
             state.frame, 0, max(len(pack) - 1, 0), description="frame", layout={"width": "600px"}
@@ -39,9 +89,10 @@ def dataset_browser(pack, layers, state=None):
         "box": _switch("box", state.box),
         "joints": _switch("joints", state.joints),
         "mesh": _switch("mesh", state.mesh),
-        "parts": _switch("part mask", state.parts),
     }
-    _follow(controls, lambda: browser.update(shown, pack, layers, browser.State(**_values(controls))))
+    if shows.has_masks(pack):
+        controls["parts"] = _switch("part mask", state.parts)
+    _follow(controls, lambda: shows.update(shown, pack, layers, browser.State(**_values(controls))))
     frame, *switches = controls.values()
     return ipywidgets.VBox([frame, ipywidgets.HBox(switches), ipywidgets.HBox([_filling(shown)])])
 

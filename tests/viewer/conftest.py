@@ -11,7 +11,8 @@ class TinyPack:
 
     def __init__(self, samples):
         self.samples = samples
-        self.manifest = {"dataset": "interhand", "split": "train", "hash": "0", "fits_of": "handlib free hand"}
+        self.manifest = {"dataset": "interhand", "split": "train", "hash": "0", "fits_of": "handlib free hand",
+                         "images": ["image", "part_mask"]}  # fmt: skip
         columns = ("key", "hands", "camera", "capture")
         self.index = pd.DataFrame({name: [sample[name] for sample in samples] for name in columns})
 

@@ -36,7 +36,7 @@ def test_what_was_not_packed_is_paper(held, layers):
 
 def test_the_annotated_mesh_is_drawn_and_the_sliders_start_on_it(held, layers):
     seen = browser.read(held, layers, 1)
-    (hand,) = browser.hands(seen, layers).values()
+    (hand,) = browser.meshes(seen, layers).values()
     assert hand.side == "right" and np.array_equal(hand.verts, held[1]["verts_cam"][0])
     start = mesh.pose(mesh.cases(layers, seen)["right"])
     assert np.abs(start.verts - hand.verts).max() < 1e-5  # metres
@@ -46,7 +46,7 @@ def test_the_annotated_mesh_is_drawn_and_the_sliders_start_on_it(held, layers):
 def test_meshes_of_another_model_are_not_drawn(layers):
     foreign = one_hand.Pack(1, fits_of="MANO")
     seen = browser.read(foreign, layers, 0)
-    assert browser.hands(seen, layers) == {} and "whose files are not here" in seen["fits_drawn"]
+    assert browser.meshes(seen, layers) == {} and "whose files are not here" in seen["fits_drawn"]
     assert set(browser.skeletons(seen, {})) == {"right"}
 
 

@@ -99,7 +99,7 @@ def test_the_part_mask_tints_its_pixels_only(pair):
 
 
 def test_the_mesh_overlay_covers_the_hands(pair, layers):
-    posed = browser.hands(pair, layers)
+    posed = browser.meshes(pair, layers)
     picture = browser.canvas(pair, posed, browser.State(mesh=True))
     changed = (picture != pair["image"]).any(-1)
     for hand in posed.values():
