@@ -179,6 +179,8 @@ def _checked(row, path):
         if key not in row:
             mend = f"use the official camera data frames of SMPL-X; there is: {', '.join(map(str, row))}"
             raise InputError(where, "is no column of it", mend, key)
+        if not isinstance(row[key], list | tuple | np.ndarray):
+            raise InputError(where, "is no list, an entry per person", agora_frames.MEND, key)
         count = len(row[key]) if count is None else count
         if len(row[key]) != count:
             raise InputError(where, f"has {len(row[key])} entries for {count} people", agora_frames.MEND, key)
@@ -192,7 +194,10 @@ def _points(row, key, number, where):
     """One person's joints or vertices, float64; InputError for what is none."""
     if key not in row:
         raise InputError(where, "is no column of the data frame", agora_frames.MEND, key)
-    points = np.squeeze(np.asarray(row[key][number], np.float64))
+    try:
+        points = np.squeeze(np.asarray(row[key][number], np.float64))
+    except (TypeError, ValueError):
+        points = np.array(np.nan)
     if points.shape != _COUNTS[key] or not np.isfinite(points).all():
         raise InputError(where, f"is not {_COUNTS[key]} finite numbers but {points.shape}", agora_frames.MEND, key)
     return points

@@ -236,6 +236,8 @@ def test_who_has_data_frames_alone_is_told_the_step(originals):
     ("key", "value", "text"),
     [
         ("X", [float("nan"), 1.0], "no finite number"),
+        ("Yaw", 1.0, "no list"),
+        ("gt_joints_3d", [[["x"]], [["y"]]], "127, 3"),
         ("Yaw", [1.0], "1 entries for 2 people"),
         ("gt_joints_2d", [np.zeros((24, 2))] * 2, "127, 2"),
         ("gt_joints_2d", [np.full((127, 2), np.nan)] * 2, "finite"),
