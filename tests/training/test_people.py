@@ -52,6 +52,26 @@ def test_targets_are_those_of_the_fits(packs):
     assert all(torch.equal(made[name], again[name]) for name in made)
 
 
+def test_every_set_has_the_same_targets_and_a_finite_loss(packs, tmp_path):
+    """So that any of them can be mixed, in 2D alone or in 3D, with fits or without, mirrored or not."""
+    more = {name: people_packs.made(tmp_path, name, **({"every": 1} if name == "ubody" else {}))
+            for name in ("agora", "ubody", "mpi_inf_3dhp")}  # fmt: skip
+    net, shapes = people_packs.Tiny(), {}
+    strengths = recipes.read("hand4whole_stage1").augmentation
+    for name, pack in (packs | more).items():
+        items = training.Crops(pack, net.input, "gt", strengths, seed=3)
+        batch = next(iter(training.data.loader(items, [(0, 0), (0, 1)], 2)))
+        losses = net.loss(net(batch["image"]), targets.completed(net, batch["targets"]))
+        net.zero_grad()
+        losses["total"].backward()
+        assert all(torch.isfinite(value) for value in losses.values()), name
+        assert all(torch.isfinite(weight.grad).all() for weight in net.parameters() if weight.grad is not None), name
+        shapes[name] = {key: value.shape for key, value in batch["targets"].items()}
+        three = losses["joint_cam"] > 0
+        assert bool(three) == (name in ("human36m", "mpi_inf_3dhp", "agora")), name
+    assert all(found == shapes["mscoco"] for found in shapes.values())
+
+
 @pytest.mark.parametrize("schedule", [None, "cosine"])
 def test_one_and_one_epoch_are_two_with_mixed_packs(tmp_path, packs, schedule):
     """Interrupted in its second epoch, where the cosine needs to know how many there are."""
