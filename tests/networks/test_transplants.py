@@ -99,3 +99,20 @@ def test_our_own_folders_are_sources_too(tmp_path):
     with pytest.raises(InputError, match="is no snapshot"):
         torch.save({"weights": {}}, tmp_path / "x.pth.tar")
         transplants.reset_epoch(tmp_path / "x.pth.tar")
+
+
+def test_networks_as_they_are_and_where_everything_comes_from():
+    whole, hand = Hand4Whole(nn.Identity()), Pose2PoseHand(nn.Identity())
+    made = transplants.merge_hand_to_all(whole, hand)
+    assert made.source == "hand4whole as it is with the hands of pose2pose_hand as it is" and made.copied == 318
+    rows = {row["published"]: row for row in made.rows(whole)}
+    origins = {part: row["from"] for part, row in rows.items()}
+    assert {part for part, origin in origins.items() if origin == "other"} == {"hand_roi_net"}
+    assert {part for part, origin in origins.items() if origin == "fresh"} == set(transplants.FRESH)
+    assert rows["hand_rotation_net"]["ours"] == "hand_features, hand_pose" and rows["hand_roi_net"]["tensors"] == 265
+    assert sum(row["tensors"] for row in rows.values()) == len([1 for name in whole.state_dict() if "num_" not in name])
+    backbone = transplants.convert_simple_to_pose2pose(whole.backbone)
+    assert torch.equal(backbone.content["network"]["module.backbone.conv1.weight"], whole.backbone.conv1.weight)
+    assert transplants.reset_epoch(whole).content["epoch"] == 0
+    with pytest.raises(InputError, match="pose2pose_hand as it is: .*is no snapshot of Hand4Whole"):
+        transplants.merge_hand_to_all(hand, hand)
