@@ -128,14 +128,17 @@ def _shoot(job):
 
 
 def _seen(shot):
-    """(how much of each person is hidden or outside, (N,) per cent; boxes (N, 4) of the rest, px, zeros for nobody)."""
+    """(how much of each person is hidden or outside, (N,) per cent; boxes (N, 4) of the rest, px, zeros for nobody), of
+    bodies without clothes; only people stand before people.
+    """
+    naked = [(person.verts, outfits.body().coarse) for person in shot.people]
     hidden, boxes = [], []
     K, size = np.diag([1 / _COARSE, 1 / _COARSE, 1]) @ shot.camera.K, np.array(shot.camera.size) // _COARSE
-    owners = _owners(shot.near, K, size)
+    owners = _owners(render.Scene(naked), K, size)
     room = K + np.array([[0, 0, size[1]], [0, 0, size[0]], [0, 0, 0]])  # three times what the picture shows
-    for number in range(len(shot.people)):
+    for number in range(len(naked)):
         shown = owners == number
-        alone = _owners(render.Scene([shot.meshes[number]]), room, 3 * size) == 0
+        alone = _owners(render.Scene([naked[number]]), room, 3 * size) == 0
         hidden.append(100 * (1 - shown.sum() / max(alone.sum(), 1)))
         boxes.append(_COARSE * np.array(cv2.boundingRect(shown.astype(np.uint8)), float))
     return np.array(hidden), np.array(boxes)
