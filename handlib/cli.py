@@ -47,7 +47,9 @@ def parser():
         "--root-depth", choices=("est", "gt"), default="", help="wrist depths: RootNet's (default where known) or true"
     )
     evaluate.add_argument(
-        "--submission", metavar="FOLDER", help="also write and check what the server wants (HO-3D, FreiHAND, DexYCB)"
+        "--submission",
+        metavar="FOLDER",
+        help="also write and check what the server wants (HO-3D, FreiHAND, DexYCB, AGORA)",
     )
     evaluate.add_argument("--batch", type=int, default=16)
     evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
@@ -102,10 +104,9 @@ def _demo(options):
     from handlib import datasets, demo, runs, walkthrough
 
     data = runs.from_root(options.data)
-    demo.make_interhand(data / datasets.FOLDERS["interhand"])
-    demo.make_oakink(data / datasets.FOLDERS["oakink"], frames=48)
-    demo.make_ho3d(data / datasets.FOLDERS["ho3d"])
-    demo.make_dexycb(data / datasets.FOLDERS["dexycb"])
+    amounts = {"oakink": {"frames": 48}}  # where the usual one would take too long
+    for name in ("interhand", "oakink", "ho3d", "dexycb", "mscoco", "ehf", "agora", "ubody"):
+        getattr(demo, f"make_{name}")(data / datasets.FOLDERS[name], **amounts.get(name, {}))
     walkthrough.walk(data, jobs=options.jobs)
 
 
