@@ -3,12 +3,18 @@
 ``mesh`` the mesh inspector, ``browser`` the dataset browser, ``persons`` that of whole people, ``widgets`` these in a
 notebook, ``static`` these as files, ``overview`` what a pack holds, ``figures`` the small matplotlib figures of
 training and evaluation, ``errors`` pictures of errors, ``gallery`` frames that open in the inspector, ``frustum`` hands
-before their picture in space, ``boxes`` drawn by hand, ``palette`` every colour.
+before their picture in space, ``boxes`` drawn by hand, ``palette`` every colour. Of whole bodies: ``body``,
+``body_page`` and ``body_static`` the inspector of errors, as a file, as pictures; ``whole_body`` and ``attention`` what
+their networks look at.
 """
 
 import importlib
 
 _SUBMODULES = (
+    "attention",
+    "body",
+    "body_page",
+    "body_static",
     "boxes",
     "browser",
     "errors",
@@ -20,6 +26,7 @@ _SUBMODULES = (
     "palette",
     "persons",
     "static",
+    "whole_body",
     "widgets",
 )
 

@@ -13,7 +13,7 @@ import pytest
 
 from handlib import bodies
 from handlib.protocols import ehf
-from handlib.viewer import body, body_page, body_static
+from handlib.viewer import body, body_page, body_static, widgets
 
 STATES = [
     body.State(),
@@ -96,6 +96,14 @@ def test_an_updated_figure_is_the_figure_of_its_state(cases, whole, same):
     for state in (*STATES[1:], STATES[0]):
         body.update(shown, cases, whole, state)
         same(shown, go.FigureWidget(body.figure(cases, whole, state)))
+
+
+def test_the_widget_shows_what_its_controls_say(cases, whole, same):
+    box = widgets.whole_bodies(cases, whole)
+    (persons, colour), switches = (row.children for row in box.children[0].children)
+    persons.value, colour.value, switches[0].value, switches[5].value = 1, "parts", False, True
+    shown = box.children[1].children[0].children[0]
+    same(shown, go.FigureWidget(body.figure(cases, whole, body.State(1, "parts", ("hands", "face"), fit=True))))
 
 
 def test_states_that_cannot_be_are_refused():
