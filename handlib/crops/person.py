@@ -133,16 +133,22 @@ def _joints(sample, spec, view, turn):
         pixels, relative, depth, valid, known = (a[_MIRROR137] for a in (pixels, relative, depth, valid, known))
         pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
         relative = relative * np.array([-1, 1, 1], np.float32)
+    placed = joint_targets(pixels, relative, depth, valid, known, spec, view, turn)
+    return placed | {"is_3D": three, "fit_joints": sample["joints_of_fit"]}
+
+
+def joint_targets(pixels, relative, depth, valid, known, spec, view, turn):
+    """Joints of the (mirrored) picture as targets: pixels (J, 2), relative (J, 3) m, depth (J,) cells; ``valid`` ones
+    are learned, those that are not ``known`` are zeros.
+    """
     placed = np.concatenate([in_volume(geometry.apply_affine(pixels, view.affine), spec), depth[:, None]], 1)
-    placed, relative = placed * known[:, None], (relative @ turn.T) * known[:, None]
+    placed = placed * known[:, None]
     inside = ((placed >= 0) & (placed < np.array(spec.volume[::-1]))).all(1)
     return {
         "joint_img": placed,
-        "joint_cam": relative,
+        "joint_cam": (relative @ turn.T) * known[:, None],
         "joint_valid": valid[:, None],
         "joint_trunc": (valid & inside)[:, None],
-        "is_3D": three,
-        "fit_joints": sample["joints_of_fit"],
     }
 
 
@@ -170,13 +176,15 @@ def in_volume(pixels, spec):
 def _boxes(sample, spec, view):
     """Corners mirrored, through the map, and the upright rectangle about them."""
     valid = np.array(sample["part_bbox_valid"])
-    boxes = np.stack([sample[name] for name in BOXES]).astype(np.float64)
+    boxes = np.array([sample[name] for name in BOXES], np.float64)
     low, high = boxes[:, :2].copy(), boxes[:, :2] + boxes[:, 2:]
     if view.flipped:
         low[:, 0], high[:, 0] = sample["width"] - 1 - high[:, 0], sample["width"] - 1 - low[:, 0]
         low, high, valid = (part[[1, 0, 2]] for part in (low, high, valid))
-    corners = np.stack([low, np.stack([high[:, 0], low[:, 1]], 1), high, np.stack([low[:, 0], high[:, 1]], 1)], 1)
-    placed = in_volume(geometry.apply_affine(corners.astype(np.float32), view.affine), spec)
+    corners = np.empty((len(BOXES), 4, 2), np.float32)
+    corners[:, :2, 1], corners[:, 2:, 1] = low[:, 1:], high[:, 1:]
+    corners[:, ::3, 0], corners[:, 1:3, 0] = low[:, :1], high[:, :1]
+    placed = in_volume(geometry.apply_affine(corners, view.affine), spec)
     low, high = placed.min(1), placed.max(1)
     low[~valid], high[~valid] = 0, 1  # as published
     out = {}

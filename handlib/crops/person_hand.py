@@ -1,7 +1,8 @@
 """The crop that Pose2Pose's hand network takes, and the targets in it that need no hand model.
 
 It follows hand-only Pose2Pose (Moon et al., CVPRW 2022), on the arithmetic of OpenCV 4. A left hand is always shown
-mirrored, as a right one; a right hand never is. What needs MANO is made on the batch: `handlib.crops.hand_targets`.
+mirrored, as a right one; a right hand never is: the published program draws as `handlib.crops.draw_person_published`
+and leaves the flip out of account, as is done here. What needs MANO is made on the batch: `handlib.crops.hand_targets`.
 """
 
 import cv2
@@ -88,16 +89,8 @@ def _joints(sample, spec, view, turn):
     if view.flipped:
         pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
         relative = relative * _MIRROR
-    placed = placed_in(pixels, relative[:, 2], view.affine, spec)
-    placed, relative = placed * known[:, None], (relative @ turn.T) * known[:, None]
-    inside = ((placed >= 0) & (placed < np.array(spec.volume[::-1]))).all(1)
-    return {
-        "joint_img": placed,
-        "joint_cam": relative,
-        "joint_valid": valid[:, None],
-        "joint_trunc": (valid & inside)[:, None],
-        "is_3D": three,
-    }
+    depth = geometry.encode_depth(relative[:, 2], person.SPANS["rhand"], spec.volume[0])
+    return person.joint_targets(pixels, relative, depth, valid, known, spec, view, turn) | {"is_3D": three}
 
 
 def _valid(sample, three):
@@ -109,13 +102,6 @@ def _valid(sample, three):
         valid &= valid[0]
         return valid, valid
     return valid, np.ones(21, bool)
-
-
-def placed_in(pixels, depth, affine, spec):
-    """Pixels (21, 2) of the (mirrored) picture and m behind the wrist (21,) -> (21, 3) cells of the volume; numpy."""
-    cells = person.in_volume(geometry.apply_affine(pixels, affine), spec)
-    depth = geometry.encode_depth(depth, person.SPANS["rhand"], spec.volume[0])
-    return np.concatenate([cells, depth[:, None]], 1)
 
 
 def _fit(sample, view, turn):

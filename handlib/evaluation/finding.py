@@ -102,6 +102,9 @@ def refuse_hidden(pack):
 def protocol_names(pack):
     """The protocols that measure predictions on a pack, the one whose figures are shown first."""
     dataset = pack.manifest["dataset"]
+    if pack.manifest["options"].get("part") == "hand":
+        problem = f"is of {dataset}'s hands one by one, which no benchmark measures"
+        raise InputError(pack.folder, problem, "measure hands on freihand; these are for training", "part")
     if dataset in PEOPLE:
         return (PEOPLE[dataset],)
     if dataset == "ho3d":

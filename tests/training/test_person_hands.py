@@ -1,5 +1,8 @@
 """Pose2Pose's hand network trained on a small backbone, and what is measured and submitted of it."""
 
+import dataclasses
+import random
+
 import free_hands
 import numpy as np
 import pytest
@@ -156,12 +159,19 @@ def test_fits_of_another_hand_are_refused(made, tmp_path):
     person_hands.require_same_body(network(), [pack])
 
 
-def test_mscocos_hands_are_not_evaluated(made):
+def test_hands_one_by_one_are_not_evaluated(made):
+    for name in ("interhand", "mscoco"):
+        with pytest.raises(InputError, match="no benchmark measures(?s:.)*freihand"):
+            evaluation.protocol_names(made[0][name])
     with pytest.raises(InputError, match="joints_cam(?s:.)*for training"):
         training.predict(Oracle([made[1]["training"][0]]), made[0]["mscoco"], indices=[0], device="cpu")
 
 
-def test_its_draws_are_handoccnets(made):
+def test_its_draws_are_handoccnets_and_no_flip_counts(made):
+    sample = made[0]["training"][0]
+    drawn = crops.draw_person_published(np.random.RandomState(5), random.Random(5))
+    pair = [crops.person_hand(sample, dataclasses.replace(drawn, flip=flip)) for flip in (False, True)]
+    np.testing.assert_array_equal(*(item["image"] for item in pair))
     assert data.CROPS[data.kind(pose2pose.Pose2PoseHand.input)] == (crops.person_hand, crops.draw_mano)
     with pytest.raises(InputError, match="flip_chance"):
         data.Crops(made[0]["training"], pose2pose.Pose2PoseHand.input, "gt", {"flip_chance": 0.5})
