@@ -118,7 +118,10 @@ def _whole(values, name):
 
 
 def _joined(first, second):
-    return {name: first[name] + second[name] if first else second[name] for name in second or first}
+    """Totals added; either may be empty, where no sample has come yet."""
+    if not first or not second:
+        return first or second
+    return {name: first[name] + second[name] for name in first}
 
 
 def parts(module, predictions, truth):

@@ -3,6 +3,7 @@
     fitted = training.fit("digit_interhand", pack, out, epochs=2)      # Lightning; resumes where it stopped
     made = training.predict(fitted.net, pack, root_depth="gt")         # official arrays
     made.evaluate("interhand")                                         # figures
+    training.fit("hand4whole_stage1", [human36m, mscoco, mpii], out, validation=ehf)   # packs mixed half and half
 
 A network gives ``loss(out, targets)`` and ``input`` (its crop); a crop gives items; everything else is here.
 """

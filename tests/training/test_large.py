@@ -81,3 +81,13 @@ def test_partial_sums_are_the_whole(pack):
     parts = [whole.rows(slice(start, None, 2)).running("ubody") for start in range(2)]
     with pytest.warns(UserWarning, match="ubody"):
         assert parts[0].merge(parts[1]).figures().equals(whole.evaluate("ubody"))
+
+
+def test_a_process_may_have_no_person_whose_truth_is_known(pack):
+    made_of = made(pack)
+    made_of.truth["known"][1::2] = False
+    known, unknown = (made_of.rows(slice(start, None, 2)) for start in range(2))
+    with pytest.warns(UserWarning, match="ubody"):
+        figures = made_of.evaluate("ubody")
+        assert known.running("ubody").merge(unknown.running("ubody")).figures().equals(figures)
+        assert unknown.running("ubody").merge(known.running("ubody")).figures().equals(figures)
