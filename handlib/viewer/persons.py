@@ -27,8 +27,10 @@ _FACE = PARTS137["face"]
 
 
 def layers(data):
-    """{"person": layer}: SMPL-X where the data root has ``bodies/``, else the free body; it says which."""
-    return {"person": bodies.load(browser.bodies_folder(data), "smplx_neutral")}
+    """{"person": layer}: SMPL-X where the data root's ``bodies/`` holds it, else the free body; it says which."""
+    folder = browser.bodies_folder(data)
+    there = folder is not None and any(folder.rglob("SMPLX_NEUTRAL.*"))
+    return {"person": bodies.load(folder if there else None, "smplx_neutral")}
 
 
 def has_masks(pack):

@@ -15,7 +15,7 @@ NOSE = body_joints.SMPLX137.joints.index("Nose")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, grey):
+def data(tmp_path_factory, outlined):
     return ubody.make(tmp_path_factory.mktemp("demo") / "UBody", frames=5, processes=1, show_progress=False)
 
 

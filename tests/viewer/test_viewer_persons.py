@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import pytest
 
 from handlib import body_joints, geometry, packs, viewer
+from handlib.files import InputError
 from handlib.viewer import body_model, browser, overview, persons, static, widgets
 
 NOSE = body_joints.SMPLX137.joints.index("Nose")
@@ -37,6 +38,16 @@ def _trace(figure, name):
 
 def test_a_pack_of_people_is_shown_by_persons(coco, pack):
     assert viewer.of(coco) is persons and viewer.of(pack) is browser
+
+
+def test_the_free_body_stands_in_beside_mano_and_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "bodies/mano").mkdir(parents=True)
+    (tmp_path / "bodies/mano/MANO_RIGHT.pkl").write_bytes(b"")
+    assert persons.layers(tmp_path)["person"].is_free
+    (tmp_path / "bodies/smplx").mkdir()
+    (tmp_path / "bodies/smplx/SMPLX_NEUTRAL.npz").write_bytes(b"cut")
+    with pytest.raises(InputError, match="SMPLX_NEUTRAL.npz"):
+        persons.layers(tmp_path)
 
 
 def test_the_mesh_is_that_of_the_fit(coco, people):
