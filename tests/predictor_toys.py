@@ -82,3 +82,10 @@ class ToyPerson(Network):
         out["joints_img"] = torch.cat([out["joints_proj"][:, :65] * self.scale, torch.zeros(count, 65, 1)], 2)
         boxes = {"lhand_bbox": (10.0, 20, 30, 30), "rhand_bbox": (40.0, 20, 30, 30), "face_bbox": (30.0, 0, 24, 24)}
         return out | {name: torch.tensor([box]).expand(count, 4) for name, box in boxes.items()}
+
+
+def of_crops(predictor, image, boxes):
+    """What the network itself says of the crops of right hands or persons."""
+    seen = np.stack([predictor.reader.crop(image, box, 0, None)[0] for box in boxes])
+    with torch.inference_mode():
+        return predictor.net(torch.from_numpy(seen))
