@@ -25,6 +25,9 @@ def parser():
     pack.add_argument("root", help="folder of the official files, e.g. data/InterHand")
     pack.add_argument("split")
     pack.add_argument("out", help="folder of the pack")
+    pack.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the data set's; repeatable"
+    )
     pack.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
     pack.add_argument(
         "--bodies",
@@ -52,6 +55,7 @@ def parser():
         help="also write and check what the server wants (HO-3D, FreiHAND, DexYCB, AGORA)",
     )
     evaluate.add_argument("--batch", type=int, default=16)
+    evaluate.add_argument("--bodies", help="folder of the licensed body models (default: the free hand or body)")
     evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
 
     predict_command.add(commands)
@@ -117,9 +121,10 @@ def _doctor(options):
 
 
 def _pack(options):
-    from handlib import packs
+    from handlib import packs, runs
 
-    extra = {"bodies": options.bodies} if options.bodies else {}
+    extra = {name: runs.literal(value) for name, value in _settings(options.set).items()}
+    extra |= {"bodies": options.bodies} if options.bodies else {}
     pack = packs.write(options.dataset, options.root, options.split, options.out, workers=options.workers, **extra)
     print(f"{len(pack)} samples in {options.out}")
 
@@ -127,20 +132,23 @@ def _pack(options):
 def _run(options):
     from handlib import runs
 
-    settings = {}
-    for text in options.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError("--set", f"'{text}' has no '='", "write --set NAME=VALUE")
-        settings[name] = value
-    print(runs.run_notebook(options.notebook, settings, data=options.data, out=options.out))
+    print(runs.run_notebook(options.notebook, _settings(options.set), data=options.data, out=options.out))
+
+
+def _settings(texts):
+    """{name: text} of --set NAME=VALUE."""
+    pairs = [text.partition("=") for text in texts]
+    wrong = next((text for text, (_, equals, _) in zip(texts, pairs, strict=True) if not equals), None)
+    if wrong is not None:
+        raise InputError("--set", f"'{wrong}' has no '='", "write --set NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def _eval(options):
     from handlib import evaluation, networks, packs, training
     from handlib.submissions import command
 
-    net, pack = networks.load(options.checkpoint), packs.open(options.pack)
+    net, pack = networks.load(options.checkpoint, bodies=options.bodies), packs.open(options.pack)
     known = evaluation.truth_known(pack)
     if not known and not options.submission:
         evaluation.refuse_hidden(pack)

@@ -182,12 +182,17 @@ def checked(notebook, given):
     return {name: _as_type_of(defaults[name], value, notebook, name) for name, value in given.items()}
 
 
+def literal(text):
+    """The value that a text from the command line means: a number, a list, true, false, none, or else the text."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
+    except (ValueError, SyntaxError):
+        return text
+
+
 def _as_type_of(default, value, notebook, name):
     if isinstance(value, str) and not isinstance(default, str):
-        try:
-            value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(value.lower(), value))
-        except (ValueError, SyntaxError):
-            pass  # stays text, and is refused below
+        value = literal(value)  # or text, which is refused below
     kinds = (int, float) if type(default) is float else type(default)
     fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
     if default is None or fits:

@@ -185,7 +185,7 @@ def test_packs_with_and_without_truth(tmp_path, monkeypatch):
 def test_handlib_eval_uses_the_packs_protocol(monkeypatch, tmp_path, capsys):
     pack = mano_packs.Pack("dexycb")
     monkeypatch.setattr(packs, "open", lambda _: pack)
-    monkeypatch.setattr(networks, "load", lambda _: mano_packs.Oracle(pack, OFF))
+    monkeypatch.setattr(networks, "load", lambda _, bodies: mano_packs.Oracle(pack, OFF))
     assert cli.main(["eval", "checkpoint", "pack", "--device", "cpu", "--submission", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "dexycb_handoccnet, depths: gt" in said and "procrustes_mpjpe" in said and "4.76" in said

@@ -140,3 +140,17 @@ def test_the_walk_through_names_the_notebook_that_failed_and_ends_those_beside_i
         walkthrough.walk("data", {"02_choice": {"colour": "red"}}, 2)
     said = capsys.readouterr().out
     assert "dataset=oakink colour=red: failed" in said and "dataset=interhand colour=red: failed" in said
+
+
+def test_options_of_a_pack_from_the_command_line(tmp_path, monkeypatch, capsys):
+    from handlib import packs
+
+    asked = []
+    monkeypatch.setattr(packs, "write", lambda *place, **options: asked.append((place, options)) or range(3))
+    words = ["pack", "mscoco", "data/MSCOCO", "train", str(tmp_path), "--set", "part=hand", "--set", "cameras=none"]
+    assert cli.main([*words, "--set", "every=5"]) == 0
+    assert asked == [
+        (("mscoco", "data/MSCOCO", "train", str(tmp_path)), dict(workers=None, part="hand", cameras=None, every=5))
+    ]
+    assert cli.main([*words, "--set", "every"]) == 2
+    assert "has no '='" in capsys.readouterr().err
