@@ -125,6 +125,7 @@ def _offsets(rig):
 
 def _mesh(document, rig, colour, name):
     normals = vertex_normals(rig.verts, rig.faces)
+    normals[~normals.any(1)] = (0, 0, 1)  # of vertices without a face: glTF wants unit length
     attributes = {
         "POSITION": document.array(rig.verts.astype(np.float32), gltf.VERTICES, bounds=True),
         "NORMAL": document.array(normals.astype(np.float32), gltf.VERTICES),
