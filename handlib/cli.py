@@ -20,6 +20,13 @@ def parser():
     doctor = commands.add_parser("doctor", help="what is present, what is missing, and where each missing file goes")
     doctor.add_argument("--data", default="data", help="the data root to look at (default: data)")
 
+    prepare = commands.add_parser(
+        "prepare", help="make what is packed of official files: AGORA's crops, UBody's pictures"
+    )
+    prepare.add_argument("dataset")
+    prepare.add_argument("root", help="folder of the official files, e.g. data/AGORA")
+    prepare.add_argument("--bodies", help="folder of the licensed body models, for AGORA's data frames")
+
     pack = commands.add_parser("pack", help="pack a data set's official files for fast reading")
     pack.add_argument("dataset")
     pack.add_argument("root", help="folder of the official files, e.g. data/InterHand")
@@ -120,6 +127,13 @@ def _doctor(options):
     return doctor.main(options.data)
 
 
+def _prepare(options):
+    from handlib import datasets
+
+    done = datasets.prepare(options.dataset, options.root, options.bodies)
+    print("nothing has to be made of the official files first" if done is None else done.to_string(index=False))
+
+
 def _pack(options):
     from handlib import packs, runs
 
@@ -145,7 +159,7 @@ def _settings(texts):
 
 
 def _eval(options):
-    from handlib import evaluation, networks, packs, training
+    from handlib import evaluation, geometry, networks, packs, training
     from handlib.submissions import command
 
     net, pack = networks.load(options.checkpoint, bodies=options.bodies), packs.open(options.pack)
@@ -154,8 +168,9 @@ def _eval(options):
         evaluation.refuse_hidden(pack)
     root_depth = training.choose_root_depth(pack, options.root_depth)
     made = training.predict(net, pack, root_depth, batch=options.batch, device=options.device)
+    depths = "" if isinstance(net.input, geometry.PersonInput) else f", depths: {root_depth}"
     for protocol in evaluation.protocol_names(pack) if known else ():
-        print(f"{protocol}, depths: {root_depth}\n{made.evaluate(protocol).to_string()}")
+        print(f"{protocol}{depths}\n{made.evaluate(protocol).to_string()}")
     if options.submission:
         path, problems, words = evaluation.submission(made, pack, options.submission)
         print(f"{path}: {words}")
@@ -194,6 +209,7 @@ def _bodies(options):
 COMMANDS = {
     "demo": _demo,
     "doctor": _doctor,
+    "prepare": _prepare,
     "pack": _pack,
     "run": _run,
     "eval": _eval,

@@ -52,14 +52,16 @@ def splits(name, root, **options):
     return _module(name).splits(root, **_used(name, _module(name).splits, options))
 
 
-def prepare(name, root):
-    """Make the files that are read and of which the official ones are only the source: UBody's pictures, of its videos.
+def prepare(name, root, bodies=None):
+    """Make the files that are read and of which the official ones are only the source: UBody's pictures, of its videos;
+    AGORA's annotations, of its data frames, and its crops, of the large pictures.
 
-    What is there already stays; run again after a kill, it goes on. Returns a DataFrame of what was done, None where a
-    data set needs nothing of the kind. Raises InputError as the tool does.
+    bodies: folder of the licensed models that this takes (None: the free ones). What is there already stays; run again
+    after a kill, it goes on. Returns a DataFrame of what was done, None where a data set needs nothing of the kind.
+    Raises InputError as the tool does.
     """
     make = getattr(_module(name), "prepare", None)
-    return make(root) if make else None
+    return make(root, bodies) if make else None
 
 
 def variant(name, **options):

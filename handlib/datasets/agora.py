@@ -30,10 +30,10 @@ SOURCES = {"hand4whole": "AGORA_{}_SMPLX.json", "osx": "AGORA_{}.json"}
 RESOLUTIONS = ("3840x2160", "1280x720")
 FULL = (3840, 2160)
 OFFICIAL = (
-    "put the official data frames and fits there, of which handlib.datasets.agora_parsing.parse makes it, or what the "
-    "AGORA tools of Hand4Whole or OSX made of them"
+    "put the official data frames and fits there, of which `handlib prepare agora` makes it, or what the AGORA tools "
+    "of Hand4Whole or OSX made of them"
 )
-_CUT = "handlib.datasets.agora_crops.make cuts them of the pictures of 3840 x 2160"
+_CUT = "`handlib prepare agora` cuts them of the pictures of 3840 x 2160"
 _TEST = "AGORA_test_bbox.json"
 _BOXES = {"lhand_bbox": "left", "rhand_bbox": "right", "face_bbox": "face"}
 
@@ -80,9 +80,26 @@ def _mend(root, splits):
     if not any(agora_frames.find(root, split)[1] for split in splits):
         return OFFICIAL
     return (
-        "make it of the data frames, which are there, once: handlib.datasets.agora_parsing.parse"
-        f"({str(root)!r}, bodies=FOLDER), FOLDER that of SMPLX_MALE.npz, SMPLX_FEMALE.npz and SMPLX_NEUTRAL.npz"
+        f"make it of the data frames, which are there: `handlib prepare agora {root} --bodies FOLDER`, FOLDER that of "
+        "SMPLX_MALE.npz, SMPLX_FEMALE.npz and SMPLX_NEUTRAL.npz"
     )
+
+
+def prepare(root, bodies=None):
+    """Annotations of splits that have data frames alone, and the crops that are not there (`agora_parsing`,
+    `agora_crops`) -> DataFrame of what was done.
+    """
+    import pandas
+
+    from handlib.datasets import agora_crops, agora_parsing
+
+    bare = [split for split in SPLITS[:2] if agora_frames.find(root, split)[1]]
+    bare = [split for split in bare if not any(_path(folder, split, "any") for folder in _folders(root))]
+    done = [("annotations", path.name) for path in agora_parsing.parse(root, bodies, bare)] if bare else []
+    written, failed = agora_crops.make(root)
+    done += [("crops", f"{written} written")] + [("not cut", f"{name}: {why}") for name, why in failed[:3]]
+    done += [("not cut", f"{len(failed)} pictures in all")] if len(failed) > 3 else []
+    return pandas.DataFrame(done, columns=["what", "result"])
 
 
 def reader(root, split, source="any", resolution="3840x2160"):

@@ -28,7 +28,7 @@ def splits(root):
     return list(SPLITS)
 
 
-def prepare(root):
+def prepare(root, bodies=None):
     """Cut the pictures from the videos, where there are videos: see `ubody_videos.cut`."""
     return ubody_videos.cut(root) if (Path(root) / "videos").is_dir() else None
 
