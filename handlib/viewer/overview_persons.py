@@ -15,27 +15,18 @@ def facts(pack, rows):
     """A row per sample of ``rows`` -> DataFrame: the index's columns, and what follows.
 
     seen: of which hands, and whether of the face, there are boxes; joints_…: share of a part's joints that are
-    annotated; fit_…: whether there is a fit of it; px_…: longer side of its box, NaN where there is none.
+    annotated, or known by the fit where a data set's joints are the fit's; fit_…: whether there is a fit of it; px_…: longer side of its box, NaN where there is none.
     """
-    read = {
-        name: np.asarray(pack.array(name)[rows])
-        for name in (
-            "person_joints_valid",
-            "smplx_valid",
-            "part_bbox_valid",
-            "bbox",
-            "lhand_bbox",
-            "rhand_bbox",
-            "face_bbox",
-        )
-    }
+    names = ("person_joints_valid", "joints_of_fit", "smplx_joints_valid", "smplx_valid", "part_bbox_valid", "bbox")
+    read = {name: np.asarray(pack.array(name)[rows]) for name in (*names, "lhand_bbox", "rhand_bbox", "face_bbox")}
+    joints = np.where(read["joints_of_fit"][:, None], read["smplx_joints_valid"], read["person_joints_valid"])
     there = read["part_bbox_valid"]
     seen = [_SEEN[int(hands)] + (", face" if face else "") for hands, face in zip(there[:, :2].sum(1), there[:, 2],
                                                                                  strict=True)]  # fmt: skip
     table = pack.index.iloc[rows].reset_index(drop=True).assign(seen=seen)
     table["mesh"] = read["smplx_valid"][:, 0] | ("smplx_verts" in pack.manifest["arrays"])
     for number, part in enumerate(PARTS):
-        table[f"joints_{part}"] = read["person_joints_valid"][:, PARTS137[part]].mean(1)
+        table[f"joints_{part}"] = joints[:, PARTS137[part]].mean(1)
         table[f"fit_{part}"] = read["smplx_valid"][:, number]
         longer = read["bbox" if part == "body" else f"{part}_bbox"][:, 2:].max(1)
         table[f"px_{part}"] = longer if part == "body" else np.where(there[:, number - 1], longer, np.nan)
