@@ -101,13 +101,11 @@ def _rows(name, published, reader, folder, layer):
             pictures.decode(file)
 
     def items():
-        return [crops.person(pack[index], crops.draw_person(rng)) for index in range(BATCH)]
+        return [crops.person(pack[index], crops.draw_person(rng))["targets"] for index in range(BATCH)]
 
     def batch():
         made = items()
-        stacked = {
-            key: torch.from_numpy(np.stack([item["targets"][key] for item in made])) for key in made[0]["targets"]
-        }
+        stacked = {name: torch.from_numpy(np.stack([item[name] for item in made])) for name in made[0]}
         targets_from_fits(stacked, layer)
 
     floor, reading, whole = (seconds / BATCH for seconds in interleaved([decode, items, batch], repeats=5))

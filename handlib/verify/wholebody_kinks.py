@@ -5,10 +5,10 @@ cell. A value nearer to its kink than float32 rounds has two legitimate slopes, 
 stand-ins put hundreds of thousands of values through such operations, so some always lie there, and one that weighs
 much moves the norm of a gradient by more than its bar, in one float32 run against another.
 
-So where a norm is off, the gradients are made again in float64, where the sides are certain. The kinks in doubt are
-those nearer than float32 was measured to move that very operation's values. Each of the weightiest is put on its other
-side, which changes no value, and those few are kept that bring norms and single numbers of the gradient to the
-published ones. The same sides must serve every training of the case, and the bars are the usual ones.
+So where a gradient is off, all are made again in float64, where the sides are certain. The kinks in doubt are those
+nearer than float32 was measured to move that very operation's values. Each of the weightiest is put on its other side,
+which changes values by no more than that, and those few are kept that bring norms and single numbers to the published
+ones. The same sides must serve every training of the case, and the bars are the usual ones.
 """
 
 import dataclasses
@@ -166,7 +166,7 @@ def _deviations(net, total, known, parts):
     for name in known["grad"].keys() & grads.keys():
         expected = torch.tensor(known["grad"][name], dtype=torch.float64)
         values += ((grads[name].flatten()[: len(expected)] - expected) / expected.abs().max()).tolist()
-    return torch.tensor(values) / wholebody_cases.FLOOR
+    return torch.tensor(values, dtype=torch.float64) / wholebody_cases.FLOOR
 
 
 def _weightiest(kinks, sides, others):
