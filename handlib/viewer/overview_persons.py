@@ -15,7 +15,8 @@ def facts(pack, rows):
     """A row per sample of ``rows`` -> DataFrame: the index's columns, and what follows.
 
     seen: of which hands, and whether of the face, there are boxes; joints_…: share of a part's joints that are
-    annotated, or known by the fit where a data set's joints are the fit's; fit_…: whether there is a fit of it; px_…: longer side of its box, NaN where there is none.
+    annotated, or known by the fit where a data set's joints are the fit's; fit_…: whether there is a fit of it; px_…:
+    longer side of its box, NaN where there is none.
     """
     names = ("person_joints_valid", "joints_of_fit", "smplx_joints_valid", "smplx_valid", "part_bbox_valid", "bbox")
     read = {name: np.asarray(pack.array(name)[rows]) for name in (*names, "lhand_bbox", "rhand_bbox", "face_bbox")}
