@@ -1,4 +1,4 @@
-"""Kinks of a gradient: the other side's slope without another value, and the side that a published run took is found."""
+"""Kinks of a gradient: the other side's slope without another value, and the side of a published run is found."""
 
 import pytest
 import torch

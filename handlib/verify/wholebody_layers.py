@@ -5,9 +5,11 @@ import functools
 import numpy as np
 import torch
 
-from handlib import bodies, body_joints
+from handlib import bodies, body_joints, networks
 from handlib.bodies import files, smplx, wholebody
 from handlib.bodies.mano import ManoLayer
+from handlib.crops.person import SPANS
+from handlib.networks.blocks import person
 from handlib.verify import Row, Skip, standin
 from handlib.verify.reference import deviation
 
@@ -93,4 +95,34 @@ def joint_sets(ref):
                 yield Row(f"{source}/{key}", "places in the 144 that differ", float(wrong), 0.0)
 
 
-CHECKS = [smplx_layer, mano_layer, joint_sets]
+def constants(ref):
+    """Sizes of crops and volumes, the virtual camera, and what it spans (pixels, cells, metres)."""
+    for source, network in (("h4w", "hand4whole"), ("osx", "osx_b")):
+        name = f"joints/joint_sets_{source}.json"
+        if ref.has(name):
+            net, known = networks._network_class(network), ref.json(name)["config"]
+            spans = [SPANS["body"], SPANS["lhand"], SPANS["face"]]
+            ours = [*net.input.size[::-1], *net.input.volume, *net.hand_volume, *person.PERSON[::-1], *spans]
+            theirs = [*known["input_img_shape"], *known["output_hm_shape"], *known["output_hand_hm_shape"]]
+            theirs += [*known["input_body_shape"], *(known[f"{part}_3d_size"] for part in ("body", "hand", "face"))]
+            yield Row(source, "crop, volumes, depths", deviation(ours, theirs), 0.0)
+            yield Row(source, "virtual camera", deviation(*_cameras(person.PERSON, person.PERSON_SPAN, known)), 0.0)
+    name = "joints/joint_sets_p2p.json"
+    for part, known in (ref.json(name)["config"] if ref.has(name) else {}).items():
+        net = networks._network_class(f"pose2pose_{part}")
+        ours, theirs = (
+            [*net.input.size[::-1], *net.input.volume],
+            [*known["input_img_shape"], *known["output_hm_shape"]],
+        )
+        yield Row(f"p2p/{part}", "crop, volume", deviation(ours, theirs), 0.0)
+        if hasattr(net, "span"):
+            yield Row(f"p2p/{part}", "virtual camera", deviation(*_cameras(net.input.size, net.span, known)), 0.0)
+
+
+def _cameras(size, span, known):
+    """Focal lengths, principal point and span: ours, theirs."""
+    ours = [person.FOCAL, person.FOCAL, size[0] / 2, size[1] / 2, span]
+    return ours, [*known["focal"], *known["princpt"], known["camera_3d_size"]]
+
+
+CHECKS = [smplx_layer, mano_layer, joint_sets, constants]

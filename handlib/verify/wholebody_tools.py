@@ -1,4 +1,4 @@
-"""Hand4Whole's checkpoint tools, on files whose tensors are marked, and the published settings of its trainings."""
+"""Hand4Whole's checkpoint tools, on files whose tensors are marked, and the published settings of all trainings."""
 
 import re
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from handlib import recipes
+from handlib import networks, recipes
 from handlib.networks import transplants
 from handlib.verify import Row, Skip
 from handlib.verify.reference import deviation
@@ -15,6 +15,8 @@ FILE = "tools.json"
 KEYS = {name: f"{name.partition('_')[0]}/keys_{name}.json" for name in ("hand4whole", "pose2pose_hand")}
 NAMES = "backbone.", "hand_backbone."  # the two ways to call the hand's backbone
 RELATIVE = 1e-9
+OSX_RECIPES = {"setting1": "osx_setting1", "setting2_agora_benchmark": "osx_agora",
+               "setting3_ubody_benchmark": "osx_ubody"}  # fmt: skip
 
 
 def marked(keys, mark):
@@ -117,6 +119,27 @@ def settings(ref):
         yield from _recipe_rows(f"pose2pose_{name}", settings, epochs, facts["lr_dec_epoch"], lr, factor)
 
 
+def osx_settings(ref):
+    """OSX's recipes and encoders: rates, batches, decoder, sets."""
+    if not ref.has(FILE):
+        return
+    facts = ref.json(FILE)["osx_training"]
+    for setting, name in OSX_RECIPES.items():
+        known, recipe = facts[setting], recipes.read(name)
+        gpus = known.get("gpus", facts["setting1"]["gpus"])  # not told for the third
+        ours = recipe.epochs, recipe.per_device_batch, recipe.batch, recipe.learning_rate(0), recipe.lr_end
+        theirs = known["end_epoch"], known["batch_per_gpu"], gpus * known["batch_per_gpu"], float(known["lr"]), 1e-6
+        yield Row(name, "epochs, batches, rates", deviation(ours, theirs), RELATIVE)
+        decoder = recipe.network_options["decoder"]
+        yield Row(name, f"decoder {decoder}", float(decoder != known["decoder_setting"]), 0)
+        sets = {one.lower() for group in known["sets"].values() for one in group}
+        yield Row(name, "training sets that differ", len(sets ^ set(recipe.mixed() or [recipe.dataset])), 0)
+    for name, known in facts["encoder_settings"].items():
+        vit = networks._network_class(name).vit
+        off = deviation(vit, [known[one] for one in ("dim", "depth", "heads", "drop_path")])
+        yield Row(name, "width, depth, heads, drop path", off, RELATIVE)
+
+
 def _rate(text):
     """The learning rate in the reference's words, "… lr 1e-4 …"."""
     return float(re.search(r"lr (\S+)", text)[1])
@@ -132,4 +155,4 @@ def _recipe_rows(name, facts, epochs, boundaries, lr, factor):
     yield Row(name, "batches", deviation(batches, theirs), 0)
 
 
-CHECKS = [merging, other_tools, settings]
+CHECKS = [merging, other_tools, settings, osx_settings]
