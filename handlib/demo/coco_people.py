@@ -52,18 +52,29 @@ def _parts(points, boxes, shares):
     return made | {name: rows[low:high].ravel().tolist() for name, (low, high) in _KEYPOINTS.items()}
 
 
-def fit(person, camera, item):
-    """A person's parameters and camera as an entry of a file of fits; item: the annotation, which says what is seen."""
+def fit(person, camera, item, K=None):
+    """A person's parameters and camera as an entry of a file of fits; item: the annotation, which says what is seen.
+
+    K (3, 3): another camera than the one that took the picture; the person stands before it as large, the pelvis at
+    the same pixel.
+    """
     named = {name: value for name, value in person.parameters.items() if name not in _NOT_FITTED}
-    named["trans"] = person.parameters["transl"]
+    named["trans"] = person.parameters["transl"] + (0 if K is None else _moved(person.joints[0], camera.K, K))
     made = {name: np.asarray(value, np.float64).round(7).tolist() for name, value in named.items()}
     made |= {f"{short}_valid": item[f"{part}_valid"] for short, part in
              (("lhand", "lefthand"), ("rhand", "righthand"), ("face", "face"))}  # fmt: skip
-    K = camera.K
+    K = camera.K if K is None else K
     return {
         "smplx_param": made,
         "cam_param": {"focal": [float(K[0, 0]), float(K[1, 1])], "princpt": [float(K[0, 2]), float(K[1, 2])]},
     }
+
+
+def _moved(point, old, new):
+    """What takes a point (3,) m before one camera to where another one sees it as large at the same pixel."""
+    depth = point[2] * new[0, 0] / old[0, 0]
+    there = np.linalg.inv(new) @ (old @ point / point[2]) * depth
+    return there - point
 
 
 def image(number, name, size):

@@ -2,7 +2,8 @@
 
 The videos have three frames per second, so that few need to be rendered. `handlib.datasets.ubody_videos` cuts them into
 30 pictures per second, ten of each frame, and every picture is annotated: UBody's readers take each tenth annotation
-to train with and each hundredth to test.
+to train with and each hundredth to test. As in the originals, each person's fit stands before a virtual camera of its
+own (`handlib.datasets.people.virtual_camera`).
 """
 
 import dataclasses
@@ -11,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from handlib import bodies, body_joints, export, geometry
-from handlib.datasets import ubody, ubody_videos
+from handlib.datasets import coco, ubody, ubody_videos
+from handlib.datasets.people import virtual_camera
 from handlib.demo import coco_people, folders, outfits, people, people_studio, places, pool, scene
 from handlib.files import InputError, write_json
 
-VERSION = 1  # of what is drawn; another one makes the data anew
+VERSION = 2  # of what is drawn; another one makes the data anew
 LEAST = 5  # frames; with fewer, no test video would have a hundredth annotation
 RATE = 3.0  # frames per second
-SIZE, FOCAL = (360, 480), 576.0
+SIZE, FOCAL = (360, 480), 5000.0  # from so far that the fits' virtual camera sees the same
 SCENES = {"Interview": 2, "SignLanguage": 1}  # how many people are in each
 _POSES = ("thinking", "pointing", "waving", "open_arms", "typing")
 _KEYS = 4  # of these a person goes through in a video, standing
@@ -100,7 +102,8 @@ def _annotate(folder, clips):
                     own = {"id": len(rows) + 1, "image_id": number, "valid_label": _VALID}
                     rows.append(own | item | _larger_hands(item))
                     shot = clip.shots[frame]
-                    fits[str(own["id"])] = coco_people.fit(shot.people[place], shot.camera, item)
+                    K = virtual_camera(np.array(item["bbox"]), coco.Picture("", *SIZE[::-1], {}))
+                    fits[str(own["id"])] = coco_people.fit(shot.people[place], shot.camera, item, K)
     write_json(folder / "keypoint_annotation.json", {"images": images, "annotations": rows})
     write_json(folder / "smplx_annotation.json", fits)
 

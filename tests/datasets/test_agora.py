@@ -11,7 +11,7 @@ import torch
 
 from handlib import datasets
 from handlib.bodies import free_body
-from handlib.datasets import agora_bodies, agora_files, agora_parsing, agora_world
+from handlib.datasets import agora_bodies, agora_crops, agora_files, agora_parsing, agora_world
 from handlib.files import InputError, read_json
 from handlib.verify import reference, wholebody_agora
 
@@ -226,10 +226,19 @@ def test_a_folder_without_data_frames(tmp_path, originals):
 
 def test_who_has_data_frames_alone_is_told_the_step(originals):
     for call in (lambda: datasets.read("agora", originals, "train"), lambda: datasets.splits("agora", originals)):
-        with pytest.raises(InputError, match="which are there, once: handlib.datasets.agora_parsing.parse"):
+        with pytest.raises(InputError, match="which are there: `handlib prepare agora .* --bodies FOLDER`"):
             call()
     with pytest.raises(InputError, match="AGORA_test_bbox.json(.|\n)*Hand4Whole"):
         datasets.read("agora", originals, "test")
+
+
+def test_the_step_before_packing(originals, monkeypatch):
+    cut = []
+    monkeypatch.setattr(agora_crops, "make", lambda root: cut.append(root) or (2, [("a.png", "broken")]))
+    done = datasets.prepare("agora", originals)
+    assert done["result"].tolist() == ["AGORA_train_SMPLX.json", "AGORA_train.json", "2 written", "a.png: broken"]
+    assert datasets.splits("agora", originals) == ["train"] and len(cut) == 1
+    assert "annotations" not in datasets.prepare("agora", originals)["what"].tolist()
 
 
 @pytest.mark.parametrize(
