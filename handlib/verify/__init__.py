@@ -31,6 +31,7 @@ SYSTEMS = {
         "wholebody_agora",
         "wholebody_hands",
         "wholebody_metrics",
+        "wholebody_submissions",
     ],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }
