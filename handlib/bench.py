@@ -7,7 +7,8 @@ import platform
 from handlib.files import InputError
 
 AREAS = (
-    *("networks", "oakink_networks", "handoccnet", "wholebody_networks", "data", "oakink_data", "handoccnet_data"),
+    *("networks", "oakink_networks", "handoccnet", "wholebody_networks"),
+    *("data", "oakink_data", "handoccnet_data", "wholebody_data"),
     *("bodies", "fitting", "rendering", "predict", "protocols", "agora", "package"),
 )
 

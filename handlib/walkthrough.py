@@ -11,7 +11,6 @@ from handlib.files import read_json
 
 # A notebook reads what those of earlier steps left: packs, then checkpoints. Within a step they are independent.
 STEPS = (("01",), ("02", "03", "04", "05", "06"), ("07", "08", "09"))
-ALIKE = ("mscoco", "ehf", "agora", "ubody")  # sets of whole people look alike: notebook 02 shows the last that is there
 MOST = 4  # at a time; each holds a data set's pictures and a network in memory
 _COMMAND = (sys.executable, "-c", "import sys; from handlib import cli; sys.exit(cli.main())", "run")
 
@@ -46,8 +45,9 @@ def _each(notebook, data):
     if "dataset" not in runs.parameters(notebook):
         return [{}]
     there = [name for name, folder in datasets.FOLDERS.items() if (runs.from_root(data) / folder).is_dir()]
-    again = [name for name in ALIKE if name in there][:-1] if notebook.stem.startswith("02") else []
-    return [{"dataset": name} for name in there if name not in again]
+    people = [name for name in there if name in datasets.PEOPLE]
+    left_out = {"02": people[:-1], "07": people}.get(notebook.stem[:2], [])  # one shows how all look; 09 measures them
+    return [{"dataset": name} for name in there if name not in left_out]
 
 
 def _together(planned, data, jobs):

@@ -69,8 +69,11 @@ def spatial_softmax(heatmaps):
 
 
 def expected_cell(probability):
-    """(B, J, h, w) -> (B, J, 2): the mean column and row."""
-    h, w = probability.shape[2:]
-    column = (probability.sum(2) * torch.arange(w, device=probability.device)).sum(2)
-    row = (probability.sum(3) * torch.arange(h, device=probability.device)).sum(2)
-    return torch.stack([column, row], 2)
+    """(B, J, h, w) -> (B, J, 2): the mean column and row.
+
+    Over thousands of cells single precision lets a soft-max add up to one but for a millionth, which the last cell's
+    number multiplies: so what it adds up to is divided by.
+    """
+    columns, rows = probability.sum(2), probability.sum(3)
+    means = [(part * torch.arange(part.shape[2], device=part.device)).sum(2) / part.sum(2) for part in (columns, rows)]
+    return torch.stack(means, 2)
