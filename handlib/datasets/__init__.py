@@ -25,16 +25,8 @@ FOLDERS = {  # where each data set lies below a data root
     "mpi_inf_3dhp": "MPI_INF_3DHP",
     "pw3d": "PW3D",
 }
-PEOPLE = (
-    "mscoco",
-    "ehf",
-    "agora",
-    "ubody",
-    "human36m",
-    "mpii",
-    "mpi_inf_3dhp",
-    "pw3d",
-)  # whole ones; the others: hands
+# Of whole people; the others are of hands.
+PEOPLE = ("mscoco", "ehf", "agora", "ubody", "human36m", "mpii", "mpi_inf_3dhp", "pw3d")
 _MODULES = {name: f"handlib.datasets.{name}" for name in FOLDERS}
 
 
