@@ -49,7 +49,7 @@ def splits(root, source="any"):
 
 def variant(source="any", resolution="3840x2160"):
     """What tells packs of one split apart, as a name."""
-    return "" if resolution == "3840x2160" else resolution
+    return "_".join([*([source] if source != "any" else []), *([resolution] if resolution != RESOLUTIONS[0] else [])])
 
 
 def _folders(root):

@@ -162,6 +162,8 @@ def test_ubodys_lists_decide_what_is_test(make):
     assert videos("train", scenes=["Movie"]) == {"Movie_a"}
     assert len(datasets.read("ubody", root, "train")) == 0  # every tenth
     assert datasets.variant("ubody", test_list="inter") == "inter_scene"
+    assert datasets.variant("agora", source="osx", resolution="1280x720") == "osx_1280x720"
+    assert datasets.variant("agora") == ""
     with pytest.raises(InputError, match="Talkshow"):
         datasets.read("ubody", root, "train", scenes=["Talkshov"])
     np.save(root / "splits/intra_scene_test_list.npy", np.array(["Movie_b"], object), allow_pickle=True)
