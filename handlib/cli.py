@@ -115,7 +115,8 @@ def _demo(options):
     from handlib import datasets, demo, runs, walkthrough
 
     data = runs.from_root(options.data)
-    amounts = {"oakink": {"frames": 48}}  # where the usual one would take too long
+    # Less than usual, where that would take too long.
+    amounts = {"oakink": {"frames": 48}, "mscoco": {"pictures": 8}, "agora": {"pictures": 8}, "ubody": {"frames": 6}}
     for name in ("interhand", "oakink", "ho3d", "dexycb", "mscoco", "ehf", "agora", "ubody"):
         getattr(demo, f"make_{name}")(data / datasets.FOLDERS[name], **amounts.get(name, {}))
     walkthrough.walk(data, jobs=options.jobs)

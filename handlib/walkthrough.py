@@ -46,7 +46,9 @@ def _each(notebook, data):
         return [{}]
     there = [name for name, folder in datasets.FOLDERS.items() if (runs.from_root(data) / folder).is_dir()]
     people = [name for name in there if name in datasets.PEOPLE]
-    left_out = {"02": people[:-1], "07": people}.get(notebook.stem[:2], [])  # one shows how all look; 09 measures them
+    single = [name for name in there if name not in ("interhand", *people)]
+    # 02 shows one set of each kind: two hands, one hand that holds something, whole people; these 09 measures, not 07.
+    left_out = {"02": single[:-1] + people[:-1], "07": people}.get(notebook.stem[:2], [])
     return [{"dataset": name} for name in there if name not in left_out]
 
 
