@@ -243,12 +243,15 @@ def _smpl_fit(sample, view, turn):
 
 def meta_of(sample, view):
     """See `person`."""
-    whole = np.vstack([sample.get("picture_affine", np.eye(3)[:2]), [0, 0, 1]])
-    inverse = np.vstack([view.inverse, [0, 0, 1]])
+    inverse = view.inverse.astype(np.float64)
+    if "picture_affine" in sample:
+        back = mano.back(sample["picture_affine"])
+        inverse = back[:, :2] @ inverse
+        inverse[:, 2] += back[:, 2]
     meta = {
         "affine": view.affine,
         "inverse": view.inverse,
-        "picture_inverse": (np.linalg.inv(whole) @ inverse)[:2],
+        "picture_inverse": inverse,
         "bbox": view.box,
         "flipped": view.flipped,
         "index": sample.get("index", -1),
