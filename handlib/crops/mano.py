@@ -80,10 +80,8 @@ def mano_hand(
         )
     augmentation = augmentation or NO_AUGMENTATION
     view = View(sample, augmentation, input)
-    image, inverse = source(sample, view)
     targets = targets_of(sample, augmentation, input, view)
-    return {"image": warped(image, inverse, input.size, augmentation.colour), "targets": targets,
-            "meta": meta_of(sample, view)}  # fmt: skip
+    return {"image": shown(sample, view, augmentation.colour), "targets": targets, "meta": meta_of(sample, view)}
 
 
 def box_crop(image, box, side=0, input=geometry.ManoInput(), scale=None):  # noqa: B008 (frozen)
@@ -210,6 +208,12 @@ def source(sample, view):
     inverse = back(view.affine)
     inverse[:, 2] -= corner  # whole pixels: every interpolation weight stays
     return cut(image, inverse, view.size)
+
+
+def shown(sample, view, colour=(1.0, 1.0, 1.0)):
+    """What a crop shows of a sample's picture, float32 (3, h, w) in 0..1; see `source` and `warped`."""
+    image, inverse = source(sample, view)
+    return warped(image, inverse, view.size, colour)
 
 
 def back(affine):

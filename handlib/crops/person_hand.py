@@ -44,9 +44,8 @@ def person_hand(sample, augmentation=None, root_depth="gt", input=INPUT, publish
         raise InputError("root_depth", f"{root_depth!r} is not known for one hand", mend)
     augmentation = augmentation or mano.NO_AUGMENTATION
     view = View(sample, augmentation, input, published)
-    image, inverse = mano.source(sample, view)
     return {
-        "image": mano.warped(image, inverse, input.size, augmentation.colour),
+        "image": mano.shown(sample, view, augmentation.colour),
         "targets": targets_of(sample, augmentation, input, view),
         "meta": meta_of(sample, view),
     }

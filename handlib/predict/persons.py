@@ -100,8 +100,7 @@ def crop(image, box, spec, flipped=False, scale=None):
     sample = {"image": image, "bbox": np.asarray(box, np.float64), "bbox_final": False, "bbox_whole": False}
     sample |= {"width": width, "height": height, "key": "picture"}
     view = View(sample, PersonAugmentation(flip=bool(flipped)), spec, False)
-    seen, back = mano.source(sample, view)
-    return mano.warped(seen, back, spec.size), as_it_is(view.inverse, flipped, width)
+    return mano.shown(sample, view), as_it_is(view.inverse, flipped, width)
 
 
 def as_it_is(inverse, flipped, width):
