@@ -2,12 +2,17 @@
 
 import contextlib
 import difflib
+import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+import platform
+import time
 from pathlib import Path
+
+from handlib.atomic import DiskFull, naming_full_disk, write_atomic
+
+CHILDREN_END = 3.0  # seconds: children of a killed process have ended by then
 
 
 class InputError(ValueError):
@@ -23,47 +28,48 @@ class InputError(ValueError):
 
 
 @contextlib.contextmanager
-def write_atomic(path):
-    """Give a temporary path beside ``path``; move it there when the block ends well, else remove it.
+def locked(path, busy, mend, patience=0.0, waiting=None):
+    """Hold the lock file ``path`` alone while the block runs. The lock goes with its holder, however that ends; forked
+    children hold it until they are gone. It counts on every machine that shares the file system.
 
-    The block may create a file or a folder at the temporary path. A file is flushed to disk and replaces ``path`` in
-    one step. A folder replaces an existing folder by two renames; the old one is put back when the second fails.
+    patience: seconds to wait for another holder, then InputError says that the folder is ``busy`` and the ``mend``;
+    waiting: called once, with the holder's name, when that takes longer than children of a killed one need to end.
+    Raises RuntimeError where the file system knows no locks.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: many writers choose their format by it.
-    handle = tempfile.mkdtemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
-    temporary = Path(handle) / path.name
+    path, began, told = Path(path), time.monotonic(), waiting is None
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a+") as file:
+            if _held(file, path):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()}")
+                file.flush()
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+            file.seek(0)
+            holder = file.read(200) or "another process"
+        waited = time.monotonic() - began
+        if waited > patience:
+            raise InputError(path.parent, f"{busy} ({holder})", mend)
+        if not told and waited > CHILDREN_END:
+            waiting(holder)
+            told = True
+        time.sleep(0.1)
+
+
+def _held(file, path):
+    """Whether the lock is ours now, and still the one that stands under its name (its last holder removed it)."""
     try:
-        yield temporary
-        if temporary.is_dir():
-            for inside in temporary.rglob("*"):
-                _to_disk(inside)
-            _replace_folder(temporary, path, Path(handle))
-        else:
-            _to_disk(temporary)
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(handle, ignore_errors=True)
-
-
-def _to_disk(path):
-    """A rename may reach the disk before the bytes do: a power cut would leave an empty file under the final name."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-
-
-def _replace_folder(new, path, scratch):
-    old = scratch / "old"
-    if path.exists():
-        os.rename(path, old)
-    try:
-        os.rename(new, path)
-    except OSError:
-        if old.exists():
-            os.rename(old, path)
-        raise
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError as error:
+        mend = "mount it with locks (Lustre: -o flock; NFS: a lock daemon), or use another folder"
+        raise RuntimeError(f"{path.parent}: its file system knows no locks ({error})\n  To mend it: {mend}") from error
 
 
 def write_text(path, text):

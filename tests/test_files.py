@@ -1,4 +1,9 @@
+import errno
+import fcntl
+import os
 import pickle
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -57,3 +62,47 @@ def test_the_error_crosses_processes():
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert files.sha256(tmp_path / "a").startswith("ba7816bf")
+
+
+def test_a_lock_is_held_by_one_and_goes_with_it(tmp_path):
+    path = tmp_path / "folder" / ".lock"
+    with files.locked(path, "another batch works on it", "wait"):
+        with pytest.raises(InputError, match=f"folder: another batch works on it .process {os.getpid()} on"):
+            with files.locked(path, "another batch works on it", "wait"):
+                pass
+    assert not path.exists()
+    with pytest.raises(KeyError), files.locked(path, "busy", "wait"):
+        raise KeyError("failed inside")
+    with files.locked(path, "busy", "wait"):
+        assert path.exists()
+
+
+def test_of_many_that_wait_for_a_lock_one_at_a_time_has_it(tmp_path):
+    """The file is removed when its holder has ended: one that waited at the removed file must not count as holder."""
+    inside, most = [], []
+
+    def work():
+        with files.locked(tmp_path / ".lock", "busy", "wait", patience=30):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(RuntimeError, match="knows no locks.*\n.*-o flock"),
+        files.locked(tmp_path / "l", "busy", "wait"),
+    ):
+        pass

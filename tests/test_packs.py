@@ -2,10 +2,12 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import interhand_tree
@@ -251,17 +253,25 @@ def test_goes_on_after_a_kill(tree, tmp_path):
     assert at_once.manifest["hash"] == pack.manifest["hash"]
 
 
-def test_two_writers(tree, tmp_path, monkeypatch):
-    import fcntl
-
+def test_two_writers(tree, packed, tmp_path, monkeypatch, capsys):
+    """The second waits for the first, says so, and finds the pack finished."""
+    from handlib import files
     from handlib.packs import writing
 
-    (tmp_path / "out").mkdir()
-    monkeypatch.setattr(writing, "PATIENCE", 0.2)
-    with open(tmp_path / "out/.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another process"):
-            packs.write("interhand", tree, "test", tmp_path / "out", workers=0)
+    monkeypatch.setattr(files, "CHILDREN_END", 0.0)
+    out, written = tmp_path / "out", []
+    with writing._lock(out):
+        second = threading.Thread(
+            target=lambda: written.append(packs.write("interhand", tree, "test", out, workers=0, shard_size=9))
+        )
+        second.start()
+        time.sleep(0.5)
+        assert not written and set(os.listdir(out)) == {".lock"}
+        shutil.copytree(packed.folder, out, dirs_exist_ok=True)
+        before = (out / "manifest.json").stat().st_mtime_ns
+    second.join(60)
+    assert len(written[0]) == len(packed) and (out / "manifest.json").stat().st_mtime_ns == before
+    assert f"process {os.getpid()}" in capsys.readouterr().err and not (out / ".lock").exists()
 
 
 class Keys(torch.utils.data.Dataset):

@@ -6,7 +6,7 @@ missing.
 
 import concurrent.futures
 import contextlib
-import fcntl
+import math
 import multiprocessing
 import os
 import shutil
@@ -18,11 +18,10 @@ from pathlib import Path
 
 from handlib import datasets
 from handlib.datasets.base import Skip
-from handlib.files import InputError, progress, read_json, sha256, write_atomic, write_json
+from handlib.files import InputError, locked, progress, read_json, sha256, write_atomic, write_json
 from handlib.packs import assembly, layout, store
 from handlib.packs.reading import open_pack
 
-PATIENCE = 5.0  # seconds: workers of a killed run end within one
 MEND_OTHER = "choose another folder, or delete this one to pack anew"
 
 
@@ -43,9 +42,9 @@ def write_from(reader, out, workers=None, client=None, shard_size=None, start_me
     data set and ``out``, instead of processes. shard_size: samples per shard, default so that there are at most 256.
     start_method: "fork", "spawn" or "forkserver", default Python's.
 
-    Run again after a kill, it goes on where it stopped; on a finished pack of the same content it does nothing. Raises
-    InputError for a folder that holds something else or a pack of another content, while another process packs into
-    it, and when no sample can be used.
+    Run again after a kill, it goes on where it stopped; on a finished pack of the same content it does nothing. While
+    another process packs into the folder, it waits for that one (and says so). Raises InputError for a folder that
+    holds something else or a pack of another content, and when no sample can be used.
     """
     out = Path(out)
     size = shard_size or min(max(-(-len(reader) // 256), 64), 8192)
@@ -97,24 +96,13 @@ def _require_same(path, before, now):
         raise InputError(path, f"was packed from other input: {before} then, {now} now", MEND_OTHER, ", ".join(changed))
 
 
-@contextlib.contextmanager
 def _lock(out):
-    """One writer at a time. The lock goes with its holder, however that ends; forked workers hold it until they are
-    gone.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / layout.LOCK, "w") as file:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise InputError(out, "another process is packing into it", "wait for it, or end it") from error
-                time.sleep(0.1)
-        yield
-        (out / layout.LOCK).unlink(missing_ok=True)
+    """One writer at a time; another one waits until it has ended, and finds the pack finished."""
+
+    def waiting(holder):
+        print(f"{out}: {holder} packs into it; waiting until it has ended", file=sys.stderr, flush=True)
+
+    return locked(out / layout.LOCK, "another process packs into it", "wait for it, or end it", math.inf, waiting)
 
 
 def _write_shards(reader, plan, out, workers, client, start_method):
