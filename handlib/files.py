@@ -10,7 +10,7 @@ import platform
 import time
 from pathlib import Path
 
-from handlib.atomic import DiskFull, naming_full_disk, write_atomic
+from handlib.atomic import write_atomic
 
 CHILDREN_END = 3.0  # seconds: children of a killed process have ended by then
 
