@@ -64,6 +64,12 @@ def read_whole(path):
     return _read_torch(files.require(path, "give a checkpoint file"))
 
 
+def write_whole(content, path):
+    """``torch.save`` by way of an open file: of a path PyTorch does not say why it could not be written."""
+    with open(path, "wb") as file:
+        torch.save(content, file)
+
+
 def save(net, folder, facts):
     """Write weights.safetensors and network.json; the folder appears whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}

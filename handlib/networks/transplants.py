@@ -53,7 +53,7 @@ class Transplant:
     def save(self, path):
         """Write the file that the published program reads with --continue; it appears whole or not at all."""
         with files.write_atomic(path) as temporary:
-            torch.save(self.content, temporary)
+            checkpoints.write_whole(self.content, temporary)
         return Path(path)
 
     def into(self, net):

@@ -147,7 +147,7 @@ def _write(out, net, optimizer, history, identity):
     with write_atomic(out) as folder:
         networks.save(net, folder, {"training": identity, "step": history[-1]["step"]})
         pd.DataFrame(history).to_csv(folder / HISTORY, index=False)
-        torch.save({"optimizer": optimizer.state_dict(), "history": history}, folder / STATE)
+        checkpoints.write_whole({"optimizer": optimizer.state_dict(), "history": history}, folder / STATE)
 
 
 def _resumed(out, net, optimizer, identity):
