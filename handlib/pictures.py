@@ -7,6 +7,7 @@ and the child waits for them for ever, be it a packing worker or a data loader's
 import functools
 import os
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -47,6 +48,19 @@ def encode_png(picture):
     """uint8 (h, w, 3) RGB -> PNG bytes, made to decode quickly rather than to be small."""
     picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def write(path, picture, settings=()):
+    """Write uint8 (h, w, 3) RGB or (h, w) to a file, in the format that its name ends in. OSError where that fails, of
+    which OpenCV's own imwrite says nothing.
+
+    settings: OpenCV's, as ``(cv2.IMWRITE_JPEG_QUALITY, 95)``.
+    """
+    path = Path(path)
+    done, data = cv2.imencode(path.suffix, picture[..., ::-1] if picture.ndim == 3 else picture, settings)
+    if not done:
+        raise OSError(f"{path} could not be encoded")
+    path.write_bytes(data)
 
 
 def encode_planes(picture):

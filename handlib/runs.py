@@ -130,14 +130,14 @@ def commit():
 
 
 def _write_png(path, image):
-    import cv2
     import numpy as np
+
+    from handlib import pictures
 
     image = np.asarray(image)
     if image.dtype != np.uint8:
         image = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    if not cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image):
-        raise OSError(f"{path} could not be written as PNG")
+    pictures.write(path, image)
 
 
 # ---------------------------------------------------------------------------------------------- the notebook runner

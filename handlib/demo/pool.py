@@ -7,6 +7,7 @@ import os
 
 import cv2
 
+from handlib import pictures, processes
 from handlib.demo import scene
 from handlib.files import progress
 
@@ -24,11 +25,12 @@ def each(work, jobs, processes=None, show_progress=True, start=None, given=()):
         return [work(job) for job in bar(jobs)]
     # Spawned: a fork of a process in which torch and embree have started threads may hang.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _start, (start, given)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _start, (os.getpid(), start, given)) as pool:
         return list(bar(pool.map(work, jobs, chunksize=max(1, min(4, len(jobs) // (4 * processes))))))
 
 
-def _start(start, given):
+def _start(parent, start, given):
+    processes.end_with(parent)
     cv2.setNumThreads(1)
     if start:
         start(*given)
@@ -61,5 +63,4 @@ def _work(job):
 
 def save(path, picture):
     """Write a picture, RGB uint8, as a JPEG or PNG as its name says."""
-    if not cv2.imwrite(str(path), picture[..., ::-1], _SETTINGS[path.suffix]):
-        raise OSError(f"{path} could not be written")
+    pictures.write(path, picture, _SETTINGS[path.suffix])

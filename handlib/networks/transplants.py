@@ -13,7 +13,6 @@ raise InputError.
 import dataclasses
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from handlib import files, networks

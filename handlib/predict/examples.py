@@ -6,10 +6,9 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from handlib import datasets, evaluation, networks, runs, training
+from handlib import datasets, evaluation, networks, pictures, runs, training
 from handlib.files import InputError, require_choice, write_atomic, write_json
 from handlib.predict import reading
 from handlib.predict.prediction import SIDES
@@ -131,8 +130,7 @@ def pan(picture, box, label, out, frames=24, tremble=0.02, seed=0):
         for frame, phase in enumerate(np.linspace(0, np.pi, frames)):
             x, y = np.rint(middle + reach * [-np.cos(phase), np.sin(phase)]).astype(int)
             name = f"{frame:04d}.png"
-            if not cv2.imwrite(str(folder / name), image[y : y + h, x : x + w, ::-1]):
-                raise OSError(f"{folder / name} could not be written")
+            pictures.write(folder / name, image[y : y + h, x : x + w])
             shaken = box + tremble * box[2:].max() * rng.standard_normal(4) - [x, y, 0, 0]
             side = {} if label in PERSON.labels else {"side": label}
             found[name] = [{"box": shaken.round(1).tolist()} | side]

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handlib import export
+from handlib import export, pictures
 from handlib.files import InputError, progress, write_atomic
 from handlib.predict import FORMATS, reading
 from handlib.predict.prediction import Prediction
@@ -85,8 +85,7 @@ def _one(name, prediction, path, source, predictor):
         picture = source.files[source.names.index(prediction.name)]
         drawn = export.overlay(reading.read(picture).image, prediction)
         with write_atomic(path) as temporary:
-            if not cv2.imwrite(str(temporary), drawn[..., ::-1]):
-                raise OSError(f"{path} could not be written")
+            pictures.write(temporary, drawn)
 
 
 def _every_frame(made, source):
