@@ -91,16 +91,41 @@ def _plain(value):
 
 
 def read_json(path, mend="put the official file there"):
-    """Parse a JSON file. Raises InputError when it is missing, is a folder or was cut short."""
-    path = Path(path)
-    require(path, mend)
+    """Parse a JSON file. Raises InputError when it is missing, is a folder, was cut short or is nested too deep."""
+    path = require(path, mend)
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(
             path, f"not whole JSON ({error})", "it was cut or damaged: copy or download it again"
         ) from error
+
+
+def read_yaml(path, mend):
+    """A YAML file of settings -> dict.
+
+    Raises InputError where it is missing, not YAML, holds anything else than 'name: value', or a name twice (of which
+    YAML readers silently drop the first).
+    """
+    import yaml
+
+    path = require(path, mend)
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node, deep=False):
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(names) > len(set(names)):
+                raise yaml.constructor.ConstructorError(None, None, "a name stands here twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise InputError(path, f"cannot be read as YAML ({error})", "mend the line it names") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise InputError(path, "holds no settings", f"write one 'name: value' per line, {mend}")
+    return values
 
 
 def require(path, mend):

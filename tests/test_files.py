@@ -77,8 +77,21 @@ def test_a_lock_is_held_by_one_and_goes_with_it(tmp_path):
         assert path.exists()
 
 
+def test_a_lock_file_that_its_last_holder_has_just_removed_counts_for_nothing(tmp_path, monkeypatch):
+    path, real, times = tmp_path / ".lock", fcntl.flock, []
+
+    def flock(file, operation):
+        if not times:  # between opening the file and locking it
+            path.unlink()
+        times.append(operation)
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with files.locked(path, "busy", "wait", patience=5):
+        assert path.exists() and len(times) == 2
+
+
 def test_of_many_that_wait_for_a_lock_one_at_a_time_has_it(tmp_path):
-    """The file is removed when its holder has ended: one that waited at the removed file must not count as holder."""
     inside, most = [], []
 
     def work():
@@ -106,3 +119,29 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         files.locked(tmp_path / "l", "busy", "wait"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\na: 2\n", "a name stands here twice"),
+        ("a: [1", "cannot be read as YAML"),
+        ("- 1\n", "holds no settings"),
+        ("1: 2\n", "holds no settings"),
+        ("", "holds no settings"),
+        ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+        ("a: " + "[" * 50000, "recursion"),
+        (b"a: \xff", "cannot be read as YAML"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path, text, words):
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=words):
+        files.read_yaml(path, "as in the example")
+
+
+def test_settings_with_an_anchor(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  p: 3\n")
+    assert files.read_yaml(path, "as in the example")["b"] == {"p": 3, "q": 2}
