@@ -3,7 +3,7 @@ import json
 import pickle
 import shutil
 
-import cv2
+import dexycb_tree
 import numpy as np
 import pytest
 import yaml
@@ -15,74 +15,10 @@ from handlib.datasets.base import Skip
 from handlib.files import InputError
 from handlib.verify.reference import shipped
 
-SIDES = ("right", "left")
-FRAMES = 2
-
-
-def _dump(path, values):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(values))
-
-
-def _meta(side, frames=FRAMES, **more):
-    return {
-        "serials": list(dexycb_splits.SERIALS), "num_frames": frames, "extrinsics": "20200702_151821",
-        "mano_calib": [f"one_{side}"], "mano_sides": [side], "ycb_ids": [3, 14], "ycb_grasp_ind": 1, **more,
-    }  # fmt: skip
-
-
-def _calibration(root):
-    folder, rng = root / "calibration", np.random.default_rng(1)
-    transforms = {}
-    for number, serial in enumerate(dexycb_splits.SERIALS):
-        color = {"fx": 610.0 + number, "fy": 611.0, "ppx": 312.5, "ppy": 241.0}
-        _dump(folder / "intrinsics" / f"{serial}_640x480.yml", {"color": color, "depth": color})
-        transforms[serial] = (
-            np.column_stack([cv2.Rodrigues(rng.normal(size=3))[0], rng.normal(size=3)]).ravel().tolist()
-        )
-    transforms["apriltag"] = transforms[dexycb_splits.SERIALS[0]]
-    _dump(folder / "extrinsics_20200702_151821" / "extrinsics.yml", {"extrinsics": transforms, "master": "x"})
-    for side in SIDES:
-        _dump(folder / f"mano_one_{side}" / "mano.yml", {"betas": rng.normal(size=10).tolist()})
-
-
-def _labels(number, K, hand=True):
-    rng = np.random.default_rng(number)
-    joints = rng.uniform(-0.07, 0.07, (1, 21, 3)) + [0.02, 0.01, 0.7]
-    out = {
-        "seg": np.zeros((480, 640), np.uint8), "pose_y": rng.normal(size=(2, 3, 4)).astype(np.float32),
-        "pose_m": rng.normal(size=(1, 51)).astype(np.float32), "joint_3d": joints.astype(np.float32),
-        "joint_2d": geometry.project(joints, K).astype(np.float32),
-    }  # fmt: skip
-    if not hand:
-        out |= {"pose_m": 0 * out["pose_m"], "joint_3d": 0 * out["joint_3d"] - 1, "joint_2d": 0 * out["joint_2d"] - 1}
-    return out
-
-
-def _filled(root, name):
-    """Pictures and labels of a sequence; the first frame of its first camera has no hand."""
-    picture = cv2.imencode(".jpg", np.random.default_rng(3).integers(0, 255, (480, 640, 3), np.uint8))[1].tobytes()
-    for camera, serial in enumerate(dexycb_splits.SERIALS):
-        K = np.array([[610.0 + camera, 0, 312.5], [0, 611.0, 241.0], [0, 0, 1]])
-        (root / name / serial).mkdir()
-        for frame in range(FRAMES):
-            labels = _labels(camera * FRAMES + frame, K, hand=camera + frame > 0)
-            np.savez_compressed(root / name / serial / f"labels_{frame:06d}.npz", **labels)
-            (root / name / serial / f"color_{frame:06d}.jpg").write_bytes(picture)
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Subjects 1 and 3 with all their sequences; the fifth, right, and the tenth, left, have pictures."""
-    root = tmp_path_factory.mktemp("dexycb") / "DexYCB"
-    _calibration(root)
-    for subject in (0, 2):
-        for place in range(100):
-            name = f"{dexycb_splits.SUBJECTS[subject]}/20200709_{140000 + place}"
-            _dump(root / name / "meta.yml", _meta(SIDES[place % 2]))
-            if place in (4, 9):
-                _filled(root, name)
-    return root
+    return dexycb_tree.whole(tmp_path_factory.mktemp("dexycb") / "DexYCB")
 
 
 @pytest.fixture
@@ -95,7 +31,7 @@ def tree(whole, tmp_path):
 def mano(tmp_path_factory):
     """Files that pass for MANO's: the PCA basis of either side is another one than the free hand's."""
     folder = tmp_path_factory.mktemp("bodies")
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(dexycb_tree.SIDES):
         arrays = {name: value for name, value in free.arrays(side).items() if name != free.MARK}
         arrays["hands_components"] = np.linalg.qr(np.random.default_rng(number).normal(size=(45, 45)))[0]
         (folder / f"MANO_{side.upper()}.pkl").write_bytes(pickle.dumps(arrays))
@@ -149,10 +85,10 @@ def test_images_are_in_the_toolkits_order():
 
 def test_listing_opens_no_labels(tmp_path):
     """600,000 images without one file of their own."""
-    _calibration(tmp_path)
+    dexycb_tree.calibration(tmp_path)
     for place in range(100):
-        meta = _meta("left", 750)
-        _dump(tmp_path / dexycb_splits.SUBJECTS[0] / f"20200709_{place:06d}" / "meta.yml", meta)
+        meta = dexycb_tree.meta("left", 750)
+        dexycb_tree.dump(tmp_path / dexycb_splits.SUBJECTS[0] / f"20200709_{place:06d}" / "meta.yml", meta)
     reader = datasets.read("dexycb", tmp_path, "train", setup="s1")
     assert len(reader) == 600_000
     last = reader.light(len(reader) - 1)
@@ -185,7 +121,7 @@ def test_numbers_are_official_only_where_nothing_before_is_missing(whole, tree):
 def test_samples_are_in_the_vocabulary(whole, mano):
     reader = datasets.read("dexycb", whole, "val", bodies=mano)
     samples = list(reader)
-    assert len(reader) == 20 * 8 * FRAMES and len(samples) == 2 * (8 * FRAMES - 1)
+    assert len(reader) == 20 * 8 * dexycb_tree.FRAMES and len(samples) == 2 * (8 * dexycb_tree.FRAMES - 1)
     assert {skip.reason for skip in reader.skipped} == {"no hand in the picture", "annotation is missing"}
     assert [sample["image_id"] for sample in samples[:3]] == [1, 2, 3]  # 0 has no hand and counts
     for sample in samples:
@@ -194,7 +130,7 @@ def test_samples_are_in_the_vocabulary(whole, mano):
         assert sample["side"].tolist() == [int(left)] and sample["mano_valid"].all()
         labels = np.load(sample["image_path"].replace("color", "labels").replace("jpg", "npz"))
         np.testing.assert_array_equal(sample["joints_cam"], labels["joint_3d"])
-        components = dexycb_files.components(mano, SIDES[left])[1]
+        components = dexycb_files.components(mano, dexycb_tree.SIDES[left])[1]
         expected = labels["pose_m"][0, 3:48] @ components
         np.testing.assert_allclose(sample["pose_from_mean"][0, 3:], expected, atol=1e-6)
         np.testing.assert_array_equal(sample["pose_from_mean"][0, :3], labels["pose_m"][0, :3])
@@ -316,7 +252,7 @@ def test_cut_and_missing_files_are_stated_skips(tree):
 )
 def test_a_damaged_meta_file_is_named(tree, change, field):
     path = _meta_file(tree)
-    _dump(path, _meta("right") | change)
+    dexycb_tree.dump(path, dexycb_tree.meta("right") | change)
     with pytest.raises(InputError, match=f"140004/meta.yml: field '{field}'"):
         datasets.read("dexycb", tree, "val")
 
@@ -332,11 +268,13 @@ def test_yaml_runs_nothing(tree):
 def test_damaged_calibration_is_named(tree):
     calibration = tree / "calibration"
     serial = dexycb_splits.SERIALS[3]
-    _dump(calibration / "intrinsics" / f"{serial}_640x480.yml", {"color": {"fx": 1.0, "fy": 1.0, "ppx": "a", "ppy": 0}})
+    dexycb_tree.dump(
+        calibration / "intrinsics" / f"{serial}_640x480.yml", {"color": {"fx": 1.0, "fy": 1.0, "ppx": "a", "ppy": 0}}
+    )
     with pytest.raises(InputError, match=f"{serial}_640x480.yml: field 'color.ppx'"):
         datasets.read("dexycb", tree, "val")
-    _calibration(tree)
-    _dump(calibration / "mano_one_left" / "mano.yml", {"betas": [0.0] * 9})
+    dexycb_tree.calibration(tree)
+    dexycb_tree.dump(calibration / "mano_one_left" / "mano.yml", {"betas": [0.0] * 9})
     with pytest.raises(InputError, match="mano.yml: field 'betas': is not 10 finite numbers"):
         datasets.read("dexycb", tree, "val")
     (calibration / "mano_one_left" / "mano.yml").unlink()
@@ -378,28 +316,9 @@ def test_windows_give_the_crops_of_the_whole_picture(whole, mano, tmp_path):
 # ------------------------------------------------------------------------------------------- derived annotations
 
 
-def _derived(reader, samples, path, change=lambda annotations: annotations):
-    """The derived file of what a reader gave, as HandOccNet's has it."""
-    images, annotations = [], []
-    for number, sample in enumerate(samples):
-        name = sample["image_path"].removeprefix(f"{reader.root}/")
-        images.append({"id": number + 7, "file_name": name, "width": 640, "height": 480})
-        K = sample["K"]
-        annotations.append({
-            "id": number, "image_id": number + 7, "hand_type": sample["hands"],
-            "joints_coord_cam": sample["joints_cam"][0].tolist(),
-            "joints_img": [[*map(float, point), 1.0] for point in sample["joints_img"][0]],
-            "cam_param": {"focal": [K[0, 0], K[1, 1]], "princpt": K[:2, 2].tolist()},
-            "mano_param": {"pose": sample["pose_from_mean"][0].tolist(), "shape": sample["shape"][0].tolist()},
-        })  # fmt: skip
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"images": images, "annotations": change(annotations)}))
-    return path
-
-
 def test_derived_files_are_read_and_agree(tree, mano):
     original = datasets.read("dexycb", tree, "val", bodies=mano)
-    path = _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
+    path = dexycb_tree.derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
     assert datasets.splits("dexycb", tree, source="derived") == ["val"]
     derived = datasets.read("dexycb", tree, "val", source="derived")
     for mine, theirs in zip(original, derived, strict=True):
@@ -424,7 +343,7 @@ def test_differences_of_a_derived_file_are_named(tree, mano):
 
     original = datasets.read("dexycb", tree, "val", bodies=mano)
     keys = [sample["key"] for sample in original]
-    path = _derived(original, original, tree / "elsewhere" / "mine.json", change)
+    path = dexycb_tree.derived(original, original, tree / "elsewhere" / "mine.json", change)
     table = dexycb_check.compare_with_derived(tree, path, "val", mano)
     assert table.loc["joints_cam", "largest"] == pytest.approx(0.002) and table.loc["joints_cam", "at"] == keys[3]
     assert table.loc["hand", "largest"] == 1 and table.loc["hand", "at"] == keys[4]
@@ -467,7 +386,7 @@ def test_a_damaged_derived_file_is_named(tree, change, match):
         return annotations
 
     original = datasets.read("dexycb", tree, "val")
-    _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json", damage)
+    dexycb_tree.derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json", damage)
     with pytest.raises(InputError, match=match):
         datasets.read("dexycb", tree, "val", source="derived")
 
@@ -488,7 +407,7 @@ def test_training_leaves_out_hands_outside_the_picture(tree):
     first = next(index for index in range(len(train)) if "140003" in train.light(index)["key"])
     every = dataclasses.replace(train.complete, training=False)
     samples = [every.annotated(train.light(index)) for index in range(first + 1, first + 16)]
-    path = _derived(train, samples, tree / "annotations" / "DEX_YCB_s0_train_data.json")
+    path = dexycb_tree.derived(train, samples, tree / "annotations" / "DEX_YCB_s0_train_data.json")
     derived = datasets.read("dexycb", tree, "train", source="derived")
     assert len(derived) == 15 and len(list(derived)) == 7 and len(derived.skipped) == 8
     table = dexycb_check.compare_with_derived(tree, path, "train")
@@ -503,7 +422,7 @@ def test_derived_files_that_cannot_be(tree):
     with pytest.raises(InputError, match="'original' or 'derived'"):
         datasets.read("dexycb", tree, "val", source="other")
     original = datasets.read("dexycb", tree, "val")
-    path = _derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
+    path = dexycb_tree.derived(original, original, tree / "annotations" / "DEX_YCB_s0_val_data.json")
     path.write_text(path.read_text().replace("20200709-subject-01/", "../"))
     with pytest.raises(InputError, match="no path below the data"):
         datasets.read("dexycb", tree, "val", source="derived")
