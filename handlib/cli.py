@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from handlib import eval_command
+from handlib.atomic import full_disk
 from handlib.files import InputError
 from handlib.predict import command as predict_command
 
@@ -50,21 +52,7 @@ def parser():
     run.add_argument("--data", help="the data root")
     run.add_argument("--out", help="the run folder (default: outputs/<data folder's name>/<notebook>)")
 
-    evaluate = commands.add_parser("eval", help="evaluate a checkpoint on a pack by its benchmark's protocol")
-    evaluate.add_argument("checkpoint", help="a published checkpoint file or a folder that handlib wrote")
-    evaluate.add_argument("pack")
-    evaluate.add_argument(
-        "--root-depth", choices=("est", "gt"), default="", help="wrist depths: RootNet's (default where known) or true"
-    )
-    evaluate.add_argument(
-        "--submission",
-        metavar="FOLDER",
-        help="also write and check what the server wants (HO-3D, FreiHAND, DexYCB, AGORA)",
-    )
-    evaluate.add_argument("--batch", type=int, default=16)
-    evaluate.add_argument("--bodies", help="folder of the licensed body models (default: the free hand or body)")
-    evaluate.add_argument("--device", default=None, help="cpu, cuda, … (default: the GPU where there is one)")
-
+    eval_command.add(commands)
     predict_command.add(commands)
 
     submit = commands.add_parser("submit", help="write a benchmark's submission and check it, or only check one")
@@ -98,8 +86,15 @@ def parser():
 def main(arguments=None):
     """Entry point. Exit codes: 0 done, 1 something is off or failed, 2 the input cannot be used."""
     options = parser().parse_args(arguments)
+    return reported(lambda: COMMANDS[options.command](options))
+
+
+def reported(work):
+    """Call ``work`` and say in words what it raises of itself -> the exit code. Other errors, faults of handlib, go on
+    with their trace.
+    """
     try:
-        return COMMANDS[options.command](options) or 0
+        return work() or 0
     except InputError as error:
         print(f"handlib: {error}", file=sys.stderr)
         return 2
@@ -109,6 +104,12 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("handlib: stopped; run the same command again to go on where it can", file=sys.stderr)
         return 130
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        print(f"handlib: {full}", file=sys.stderr)
+        return 1
 
 
 def _demo(options):
@@ -159,25 +160,6 @@ def _settings(texts):
     return {name: value for name, _, value in pairs}
 
 
-def _eval(options):
-    from handlib import evaluation, geometry, networks, packs, training
-    from handlib.submissions import command
-
-    net, pack = networks.load(options.checkpoint, bodies=options.bodies), packs.open(options.pack)
-    known = evaluation.truth_known(pack)
-    if not known and not options.submission:
-        evaluation.refuse_hidden(pack)
-    root_depth = training.choose_root_depth(pack, options.root_depth)
-    made = training.predict(net, pack, root_depth, batch=options.batch, device=options.device)
-    depths = "" if isinstance(net.input, geometry.PersonInput) else f", depths: {root_depth}"
-    for protocol in evaluation.protocol_names(pack) if known else ():
-        print(f"{protocol}{depths}\n{made.evaluate(protocol).to_string()}")
-    if options.submission:
-        path, problems, words = evaluation.submission(made, pack, options.submission)
-        print(f"{path}: {words}")
-        return command.report(problems)
-
-
 def _submit(options):
     from handlib.submissions import command
 
@@ -213,7 +195,7 @@ COMMANDS = {
     "prepare": _prepare,
     "pack": _pack,
     "run": _run,
-    "eval": _eval,
+    "eval": eval_command.main,
     "predict": predict_command.main,
     "submit": _submit,
     "verify": _verify,

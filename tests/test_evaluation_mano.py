@@ -186,13 +186,14 @@ def test_handlib_eval_uses_the_packs_protocol(monkeypatch, tmp_path, capsys):
     pack = mano_packs.Pack("dexycb")
     monkeypatch.setattr(packs, "open", lambda _: pack)
     monkeypatch.setattr(networks, "load", lambda _, bodies: mano_packs.Oracle(pack, OFF))
-    assert cli.main(["eval", "checkpoint", "pack", "--device", "cpu", "--submission", str(tmp_path)]) == 0
+    given = ["eval", "checkpoint", "pack", "--device", "cpu", "--out", str(tmp_path / "eval")]
+    assert cli.main([*given, "--submission", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "dexycb_handoccnet, depths: gt" in said and "procrustes_mpjpe" in said and "4.76" in said
     assert "nothing that a server would reject" in said and (tmp_path / "dexycb.txt").exists()
     hidden = mano_packs.Pack("ho3d", hidden=True)
     monkeypatch.setattr(packs, "open", lambda _: hidden)
-    assert cli.main(["eval", "checkpoint", "pack", "--device", "cpu"]) == 2
+    assert cli.main(given) == 2
     assert "has no truth" in capsys.readouterr().err
 
 

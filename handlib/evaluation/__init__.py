@@ -28,7 +28,7 @@ from handlib.evaluation.measured import Measured, as_printed
 from handlib.evaluation.meshes import mesh_errors, ways_to_a_mesh, with_mesh
 from handlib.evaluation.oakink import SP, OakInk
 from handlib.evaluation.people import Body, WholeBody
-from handlib.evaluation.submitting import submission, to_submit
+from handlib.evaluation.submitting import require_server, submission, to_submit
 
 __all__ = [
     "IKNET",
@@ -45,6 +45,7 @@ __all__ = [
     "mesh_errors",
     "protocol_names",
     "refuse_hidden",
+    "require_server",
     "same_body",
     "submission",
     "to_submit",

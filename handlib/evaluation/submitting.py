@@ -35,9 +35,7 @@ def submission(made, pack, folder):
     that AGORA's skipped are left out. Raises InputError for a data set without such a server, and for predictions of a
     part of the pack.
     """
-    server = protocol_names(pack)[-1]
-    if server not in FILES:
-        raise InputError(pack.folder, f"is of '{server}', which is not submitted from here", "see handlib submit")
+    server = require_server(pack)
     if len(made) != len(pack):
         problem = f"are of {len(made)} of the {len(pack)} frames of the pack"
         raise InputError("predictions", problem, "predict on all of them (samples=0)")
@@ -55,6 +53,14 @@ def submission(made, pack, folder):
     if not truth_known(pack):
         words += "; the truth is on the server"
     return path, submissions.check(server, path, **options), words
+
+
+def require_server(pack):
+    """The server that takes predictions of a pack; InputError where there is none."""
+    server = protocol_names(pack)[-1]
+    if server not in FILES:
+        raise InputError(pack.folder, f"is of '{server}', which is not submitted from here", "see handlib submit")
+    return server
 
 
 def _rows(server, made, pack):

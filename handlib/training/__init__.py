@@ -9,9 +9,9 @@ A network gives ``loss(out, targets)`` and ``input`` (its crop); a crop gives it
 """
 
 from handlib.training.data import Crops, subset
-from handlib.training.predictions import Predictions, choose_root_depth, predict
+from handlib.training.predictions import Job, Predictions, choose_root_depth, predict
 
-__all__ = ["Crops", "Fitted", "Predictions", "choose_root_depth", "fit", "network", "predict", "subset"]
+__all__ = ["Crops", "Fitted", "Job", "Predictions", "choose_root_depth", "fit", "network", "predict", "subset"]
 
 
 def __getattr__(name):  # Lightning takes seconds to import: only what trains pays

@@ -3,12 +3,11 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from handlib import protocols
+from handlib import npz, protocols
 from handlib.files import InputError, require, write_atomic
 from handlib.training import large
 
@@ -69,16 +68,21 @@ class Predictions:
                for group in (self.predictions, self.truth)]  # fmt: skip
         return Predictions(*cut, self.index[chosen], self.facts)
 
-    def with_known_truth(self):
-        """The same without true arrays of which nothing is known (all NaN)."""
-        if not self.truth.get("known", np.ones(1)).any():
-            return dataclasses.replace(self, truth={})
-        known = {
-            name: array for name, array in self.truth.items() if array.dtype.kind != "f" or not large.all_nan(array)
-        }
-        return dataclasses.replace(self, truth=known)
+    def known(self):
+        """Names of the true arrays of which anything is known: a number (not all NaN), of masks a yes."""
+        return {
+            name for name, array in self.truth.items()
+            if (array.any() if name == "known" else array.dtype.kind != "f" or not large.all_nan(array))
+        }  # fmt: skip
 
-    def save(self, path):
+    def with_known_truth(self, known=None):
+        """The same without true arrays of which nothing is known; known: what is (None: what `known` gives)."""
+        known = self.known() if known is None else known
+        if "known" in self.truth and "known" not in known:
+            return dataclasses.replace(self, truth={})
+        return dataclasses.replace(self, truth={name: self.truth[name] for name in self.truth if name in known})
+
+    def save(self, path, compressed=True):
         """Write one .npz file, whole or not at all; large arrays lie beside it, one .npy file each, which it names."""
         path, beside, within = Path(path), {}, {}
         key = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode() + self.index.tobytes()).hexdigest()[:12]
@@ -92,7 +96,7 @@ class Predictions:
                     np.save(temporary, array)
         said = {"facts": np.array(json.dumps(self.facts)), "beside": np.array(json.dumps(beside))}
         with write_atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, index=self.index, **said, **within)
+            (np.savez_compressed if compressed else np.savez)(file, index=self.index, **said, **within)
         for group in ("predictions", "truth"):
             for old in path.parent.glob(f"{path.stem}.{group}.*.npy"):
                 if old.name not in beside.values():
@@ -101,22 +105,22 @@ class Predictions:
     @classmethod
     def load(cls, path):
         """Read what ``save`` wrote. InputError when a file is missing or another kind of file."""
-        path = require(path, "write it first with Predictions.save")
-        mend = "make it again with Predictions.save"
+        mend, groups = "make it again with Predictions.save", {"predictions": {}, "truth": {}}
+        found = npz.read(require(path, "write it first with Predictions.save"), mend)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                groups = {"predictions": {}, "truth": {}}
-                for key in file.files:
-                    group, _, name = key.partition("/")
-                    if name:
-                        groups[group][name] = file[key]
-                beside = json.loads(str(file["beside"])) if "beside" in file.files else {}
-                for key, name in beside.items():
-                    group, _, field = key.partition("/")
-                    kept = require(path.with_name(name), mend)
-                    groups[group][field] = np.load(kept, mmap_mode="c", allow_pickle=False)
-                return cls(**groups, index=file["index"], facts=json.loads(str(file["facts"])))
+            index, facts = found.pop("index"), json.loads(str(found.pop("facts")))
+            for key, name in json.loads(str(found.pop("beside", "{}"))).items():
+                found[key] = npz.read_array(Path(path).with_name(name), mend, mmap_mode="c")
+            for key, array in found.items():
+                group, _, name = key.partition("/")
+                groups[group][name] = array
         except InputError:
             raise
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(path, f"holds no predictions ({error})", mend) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(path, f"holds no predictions ({error!r})", mend) from error
+        for key, array in found.items():
+            if index.ndim != 1 or index.dtype.kind not in "iu" or array.shape[:1] != index.shape:
+                raise InputError(path, f"has shape {array.shape} for samples {index.shape}", mend, field=key)
+        if not isinstance(facts, dict):
+            raise InputError(path, f"are {type(facts).__name__}, not a dict", mend, field="facts")
+        return cls(**groups, index=index, facts=facts)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handlib import fields, geometry, metrics
+from handlib import fields, geometry, metrics, ranks
 from handlib.files import InputError, progress
 from handlib.training import data, large, mano, people, person_hands
 from handlib.training.made import Predictions
+from handlib.training.parts import Parts, Sorter
 
 
 class Collector:
@@ -128,38 +129,64 @@ def predict(
         half: automatic fp16 on a GPU, as the published figures were made; refused on a CPU.
         device: None is the GPU where there is one.
         file: keep the result in this .npz file; where it holds what these weights gave on this pack and settings,
-            it is read instead of made again.
+            it is read instead of made again. Until it is whole its parts lie beside it, in ``<file>.parts``, and a
+            stopped call goes on with them.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if half and device.type == "cpu":
-        raise InputError("half", "16-bit prediction needs a GPU", "leave half=False on a CPU")
-    root_depth = root_depth or ("gt" if isinstance(net.input, data.WITHOUT_DEPTH) else "est")
-    chosen = data.subset(len(pack), samples) if indices is None else np.unique(indices)
-    facts = made_for(net) | {"root_depth": root_depth, "half": half}
-    if file is not None:
-        facts |= {"pack": pack.manifest["hash"], "weights": fingerprint(net)}
-        if Path(file).exists():
-            kept = Predictions.load(file)
-            if kept.facts == facts and np.array_equal(kept.index, chosen):
-                return kept
-    crops, places = data.Crops(pack, net.input, root_depth, meta=True), [(0, int(index)) for index in chosen]
-    collector = Collector(net, pack, folder_of(file))
-    with evaluating(net, device), torch.autocast(device.type, torch.float16, enabled=half):
-        loader = data.loader(crops, places, batch, data.workers(workers))
-        for items in progress(loader, desc="predict", unit="batch", leave=False):
-            collector.add(net(items["image"].to(device)), items)
-    made = dataclasses.replace(collector.merged(), facts=facts).with_known_truth()
-    if file is not None:
-        made.save(file)
+    job = Job(net, pack, root_depth, samples, indices, batch, device, half, workers)
+    if file is None:
+        collector = Collector(net, pack)
+        job.run([(0, int(place)) for place in job.places], collector.add)
+        return dataclasses.replace(collector.merged(), facts=job.facts).with_known_truth()
+    file, facts = Path(file), job.facts_kept()
+    if file.exists():
+        kept = Predictions.load(file)
+        if kept.facts == facts and np.array_equal(kept.index, job.places):
+            return kept
+    parts = job.parts(file.with_name(file.name + ".parts"))
+    made = parts.joined(parts.known(ranks.ALONE))
+    made.save(file)
+    parts.remove()
     return made
 
 
-def folder_of(file):
-    """Where large arrays of predictions lie while they are made: beside the file that will keep them, if one will."""
-    if file is None:
-        return None
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    return Path(file).parent
+class Job:
+    """A network to be run over places of a pack; arguments as of `predict`."""
+
+    def __init__(self, net, pack, root_depth=None, samples=None, indices=None, batch=16, device=None, half=False,
+                 workers=0):  # fmt: skip
+        self.net, self.pack, self.batch, self.half, self.workers = net, pack, batch, half, workers
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if half and self.device.type == "cpu":
+            raise InputError("half", "16-bit prediction needs a GPU", "leave half=False on a CPU")
+        self.root_depth = root_depth or ("gt" if isinstance(net.input, data.WITHOUT_DEPTH) else "est")
+        self.places = data.subset(len(pack), samples) if indices is None else np.unique(indices)
+        self.facts = made_for(net) | {"root_depth": self.root_depth, "half": half}
+        self.crops = data.Crops(pack, net.input, self.root_depth, meta=True)
+
+    def facts_kept(self):
+        """The facts of predictions that are kept in files: they name the weights and the pack, too."""
+        return self.facts | {"pack": self.pack.manifest["hash"], "weights": fingerprint(self.net)}
+
+    def run(self, places, take, ranks=ranks.ALONE, reached=None):
+        """Call ``take(out, items)`` for every batch of ``places`` ((round, index) pairs); reached: how many batches of
+        all are behind it, for the progress bar of the first rank.
+        """
+        loader = data.loader(self.crops, places, self.batch, data.workers(self.workers))
+        bar = progress(
+            total=-(-len(self.places) // self.batch), desc="predict", unit="batch", leave=False, disable=not ranks.first
+        )
+        with bar, evaluating(self.net, self.device), torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            for items in loader:
+                take(self.net(items["image"].to(self.device)), items)
+                bar.update(1 if reached is None else reached() - bar.n)
+
+    def parts(self, folder, ranks=ranks.ALONE):
+        """All parts of the predictions, in files in ``folder`` (see `training.parts`); every rank makes some."""
+        made = Parts(folder, self.places, self.batch, self.facts_kept())
+        sorter = Sorter(made, ranks, lambda: Collector(self.net, self.pack, made.folder))
+        made.folder.mkdir(parents=True, exist_ok=True)
+        self.run(sorter, sorter.add, ranks, lambda: sorter.reached)
+        return made
 
 
 def choose_root_depth(pack, wanted=""):

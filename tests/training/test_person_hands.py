@@ -145,7 +145,7 @@ def test_the_command_line_evaluates_and_submits(made, tmp_path, capsys):
     networks.save(networks.create("pose2pose_hand"), tmp_path / "net")
     pack = made[0]["evaluation"]
     given = ["eval", str(tmp_path / "net"), str(pack.folder), "--submission", str(tmp_path / "out"), "--device", "cpu"]
-    assert cli.main(given) == 0
+    assert cli.main([*given, "--out", str(tmp_path / "eval")]) == 0
     printed = capsys.readouterr().out
     assert "xyz_al_mean3d" in printed and "3 entries" in printed
     assert np.shape(submissions.hands.read(tmp_path / "out" / "freihand.zip")[0]) == (3, 21, 3)
