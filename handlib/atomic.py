@@ -31,18 +31,22 @@ class DiskFull(RuntimeError):
         return type(self), (self.path,)
 
 
-def is_full_disk(error):
-    """Whether an error, or one that it comes from, says that a disk had no space left."""
+def full_disk(error, path=None):
+    """DiskFull where an error, or one that it comes from, says that a disk had no space left; else None.
+
+    path: of what was to be written, where it is known better than by the error.
+    """
     seen = []
     while error is not None and error not in seen:
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return True
+        if isinstance(error, DiskFull):
+            return error
+        numbered = isinstance(error, OSError) and error.errno in _NO_SPACE
         # Others' RuntimeErrors have a message to be read as it is, be it of a full disk: a notebook's failing cell.
-        if not isinstance(error, RuntimeError | ValueError) and _SAID.search(str(error)):
-            return True
+        if numbered or not isinstance(error, RuntimeError | ValueError) and _SAID.search(str(error)):
+            return DiskFull(path or getattr(error, "filename", None) or "an output file")
         seen.append(error)
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 @contextlib.contextmanager
@@ -53,9 +57,10 @@ def naming_full_disk(path):
     except DiskFull:
         raise
     except Exception as error:
-        if not is_full_disk(error):
+        full = full_disk(error, path)
+        if full is None:
             raise
-        raise DiskFull(path) from error
+        raise full from error
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from handlib import atomic
+from handlib import atomic, cli
 from handlib.atomic import DiskFull, write_atomic
 from handlib.files import InputError, write_text
 
@@ -120,6 +120,16 @@ def test_other_errors_stay_as_they_are(tmp_path, error):
     with pytest.raises(type(error)) as caught, write_atomic(tmp_path / "a"):
         raise error
     assert caught.value is error
+
+
+def test_the_command_line_names_a_full_disk_whoever_wrote(capsys):
+    def work():
+        raise OSError(errno.ENOSPC, "No space left on device", "log/events")
+
+    assert cli.reported(work) == 1
+    assert capsys.readouterr().err.startswith("handlib: log/events: no space left on its disk")
+    with pytest.raises(KeyError):  # a fault of ours keeps its trace
+        cli.reported(lambda: {}["a"])
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")

@@ -8,6 +8,8 @@ import tempfile
 
 import numpy as np
 
+from handlib.atomic import naming_full_disk
+
 IN_MEMORY = 2**26  # bytes of an array
 _CHUNK = 2**24
 
@@ -28,6 +30,10 @@ class Rows:
             self._write()
 
     def _write(self):
+        with naming_full_disk(self.folder or tempfile.gettempdir()):
+            self._spill()
+
+    def _spill(self):
         if self.file is None:
             self.file = tempfile.TemporaryFile(dir=self.folder)
             self.dtype, self.shape = self.parts[0].dtype, self.parts[0].shape[1:]
@@ -35,13 +41,13 @@ class Rows:
             if (part.dtype, part.shape[1:]) != (self.dtype, self.shape):
                 raise ValueError(f"rows of {part.dtype}{part.shape[1:]} after {self.dtype}{self.shape}")
             self.file.write(part.data)
+        self.file.flush()
         self.parts = []
 
     def array(self):
         """All rows (N, …); a large array's pages are read when they are used, and changes to it stay in memory."""
         if self.file is None:
             return np.concatenate(self.parts)
-        self.file.flush()
         return np.memmap(self.file, self.dtype, "c", shape=(self.count, *self.shape))
 
 
