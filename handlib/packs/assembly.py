@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import shutil
 
 import numpy as np
@@ -87,9 +88,14 @@ def assemble(out, plan, notes):
     }
     manifest = layout.plain(manifest)
     write_json(out / layout.MANIFEST, {**manifest, "hash": layout.manifest_hash(manifest)})
-    for folder in folders:
-        for name in (_LABELS, _SUMMARY, layout.INDEX):
-            (folder / name).unlink(missing_ok=True)
+    tidy(out)
+
+
+def tidy(out):
+    """Remove what a finished pack does not need: of its shards all but the pictures, and the plan."""
+    for name in (_LABELS, _SUMMARY, layout.INDEX):
+        for path in (out / layout.SHARDS).glob(f"*/{name}"):
+            path.unlink()
     (out / layout.PLAN).unlink(missing_ok=True)
 
 
@@ -108,7 +114,7 @@ def _write_arrays(out, folders, count):
                     rows = part[name]
                     if name not in whole:
                         path, shape = temporary / f"{name}.npy", (count, *rows.shape[1:])
-                        whole[name] = np.lib.format.open_memmap(path, "w+", rows.dtype, shape)
+                        whole[name] = _reserved(path, rows.dtype, shape)
                     whole[name][start : start + len(rows)] = rows
             start += len(rows)
         for array in whole.values():
@@ -122,6 +128,17 @@ def _write_arrays(out, folders, count):
         }
         for name, array in whole.items()
     }
+
+
+def _reserved(path, dtype, shape):
+    """A .npy file, memory-mapped, whose space is taken at once: a write to a mapped page for which the disk has none
+    would end the process (SIGBUS).
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
 
 
 def _write_index(out, folders):
