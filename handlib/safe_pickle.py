@@ -8,15 +8,17 @@ nor chumpy is imported for it.
 
 import collections
 import inspect
+import io
 import math
 import pickle
 
 import numpy as np
 
 from handlib.files import InputError, require
+from handlib.pickle_stream import require_bounded
 
 MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
-_LARGEST_DENSE = 200_000_000  # elements; a sparse matrix in a few bytes must not fill the memory
+_LARGEST = 1 << 25  # elements of what is worked out of others; a few bytes must not fill the memory
 
 
 class Refused(InputError):
@@ -37,7 +39,9 @@ def read_pickle(path, extra=None, mend="put the official file there"):
 def load(file, name, extra=None):
     """As ``read_pickle``, from an open binary file; ``name`` is what errors call it."""
     try:
-        return _plain(_Unpickler(file, name, extra or {}).load(), {})
+        data = file.read()
+        require_bounded(data)
+        return _plain(_Unpickler(io.BytesIO(data), name, extra or {}).load(), {})
     except InputError:
         raise
     except Exception as error:  # a damaged stream can raise almost anything
@@ -156,24 +160,41 @@ def _scalar(dtype, data):
 # --- scipy.sparse -> dense
 
 
+def _numbers(*values):
+    """Arrays of numbers: sums and products of text or objects grow without bound."""
+    arrays = [np.asarray(value) for value in values]
+    for array in arrays:
+        if array.dtype.kind not in "biufc":
+            raise ValueError(f"{array.dtype} are no numbers")
+    return arrays
+
+
+def _require_small(shape):
+    if math.prod(shape) > _LARGEST:
+        raise ValueError(f"an array of shape {tuple(shape)} is too large")
+
+
 def _dense(shape, rows, columns, data):
-    if math.prod(shape) > _LARGEST_DENSE:
-        raise ValueError(f"a sparse matrix of shape {tuple(shape)} is too large")
+    _require_small(shape)
+    rows, columns, data = _numbers(rows, columns, data)
     matrix = np.zeros(shape, data.dtype)
     np.add.at(matrix, (rows, columns), data)
     return matrix
 
 
-def _compressed(indptr):
-    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+def _compressed(indptr, data):
+    counts = np.diff(*_numbers(indptr))
+    if counts.sum() != len(data):
+        raise ValueError(f"a sparse matrix has {len(data)} values and places for {counts.sum()}")
+    return np.repeat(np.arange(len(counts)), counts)
 
 
 def _csc(_shape, indices, indptr, data):
-    return _dense(_shape, indices, _compressed(indptr), data)
+    return _dense(_shape, indices, _compressed(indptr, data), data)
 
 
 def _csr(_shape, indices, indptr, data):
-    return _dense(_shape, _compressed(indptr), indices, data)
+    return _dense(_shape, _compressed(indptr, data), indices, data)
 
 
 def _coo(_shape, data, row=None, col=None, coords=None):
@@ -189,7 +210,23 @@ def _select(a, idxs, preferred_shape=None):
     return picked if preferred_shape is None else picked.reshape(preferred_shape)
 
 
+def _elementwise(operation):
+    def formula(a, b):
+        a, b = _numbers(a, b)
+        _require_small(np.broadcast_shapes(a.shape, b.shape))
+        return operation(a, b)
+
+    return formula
+
+
+def _dot(a, b):
+    a, b = _numbers(a, b)
+    _require_small(a.shape[:-1] + b.shape[:-2] + b.shape[-1:] if b.ndim > 1 else a.shape[:-1])
+    return a @ b
+
+
 def _mat_vec(mtx, vec):
+    mtx, vec = _numbers(mtx, vec)
     columns = vec.shape[1] if vec.ndim > 1 and vec.shape[1] > 1 else None
     product = mtx @ vec.ravel()
     return product if columns is None else product.reshape(-1, columns)
@@ -201,10 +238,10 @@ _FORMULAS = {
     "scipy.sparse.coo": _coo,
     "chumpy.ch.Ch": lambda x: np.atleast_1d(x),
     "chumpy.ch.MatVecMult": _mat_vec,
-    "chumpy.ch_ops.add": lambda a, b: a + b,
-    "chumpy.ch_ops.subtract": lambda a, b: a - b,
-    "chumpy.ch_ops.multiply": lambda a, b: a * b,
-    "chumpy.ch_ops.dot": lambda a, b: a @ b,
+    "chumpy.ch_ops.add": _elementwise(np.add),
+    "chumpy.ch_ops.subtract": _elementwise(np.subtract),
+    "chumpy.ch_ops.multiply": _elementwise(np.multiply),
+    "chumpy.ch_ops.dot": _dot,
     "chumpy.reordering.Reshape": lambda a, newshape: a.reshape(newshape),
     "chumpy.reordering.Select": _select,
     "chumpy.reordering.transpose": lambda a, axes=None: np.transpose(a, axes),
@@ -215,6 +252,15 @@ def _encode(text, encoding="latin1", *ignored):
     if encoding not in ("latin1", "latin-1", "ascii", "utf-8"):
         raise ValueError(f"text encoding '{encoding}' is not supported")
     return text.encode(encoding)
+
+
+def _of_bytes(kind):
+    """``bytes`` or ``bytearray`` of text or bytes: of a number they would be that many zeros."""
+
+    def make(given=b"", encoding="latin1"):
+        return kind(_encode(given, encoding) if isinstance(given, str) else memoryview(given))
+
+    return make
 
 
 def _reconstructor(cls, base, state):
@@ -230,8 +276,8 @@ _KNOWN |= {
     "builtins.set": set,
     "builtins.frozenset": frozenset,
     "builtins.complex": complex,
-    "builtins.bytes": bytes,
-    "builtins.bytearray": bytearray,
+    "builtins.bytes": _of_bytes(bytes),
+    "builtins.bytearray": _of_bytes(bytearray),
     "builtins.slice": slice,
     "collections.OrderedDict": collections.OrderedDict,
     "copyreg._reconstructor": _reconstructor,

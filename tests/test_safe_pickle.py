@@ -140,6 +140,55 @@ def test_a_sparse_matrix_that_would_fill_the_memory_is_refused():
         loads(pickle.dumps(matrix))
 
 
+NEST = b"\x85" * 200_000  # each makes a tuple of the one before
+
+
+@pytest.mark.parametrize(
+    "raw, words",
+    [
+        (b"Nr\xff\xff\xff\x7f.", "place 2147483647 of the memo"),
+        (b"Np2147483647\n.", "place 2147483647 of the memo"),
+        (b"Np00000000000000000000002147483647\n.", "place 2147483647 of the memo"),
+        (b"\x8e" + (2**40).to_bytes(8, "little") + b".", "claims"),
+        (b"T\xff\xff\xff\xff.", "claims"),
+        (b"I" + b"9" * 5000 + b"\n.", "to int"),
+        (b"}(" + b")" + NEST + b"Nu.", "nested deeper"),  # a dict's key
+        (b")" + NEST[:9000] + b"q\0" + NEST[:9000] + b"q\1h\1" + NEST[:9000] + b".", "nested deeper"),
+        (b"cbuiltins\nfrozenset\n(](" + b")" + NEST + b"etR.", "nested deeper"),
+        (b"cbuiltins\nbytearray\n(I20000000000\ntR.", "bytes-like"),
+        (b"cbuiltins\nbytes\n(I20000000000\ntR.", "bytes-like"),
+        (b"]" * 100_000 + b"a" * 99_999 + b".", "recursion"),
+        (b"\xff.", "no operation 0xff"),
+    ],
+)
+def test_a_few_bytes_that_would_fill_the_memory_or_the_stack_are_refused(raw, words):
+    with pytest.raises(InputError, match=words):
+        loads(raw)
+
+
+def test_sums_and_products_that_would_fill_the_memory_are_refused():
+    column, row = chumpy(np.ones((100_000, 1))), chumpy(np.ones((1, 100_000)))
+    for name in ("add", "multiply", "dot"):
+        with pytest.raises(InputError, match="too large"):
+            loads(dumps(foreign("chumpy.ch_ops", name, a=column, b=row)))
+    text = foreign("chumpy.ch", "Ch", x="ab" * 1000)
+    for name, other in (("add", text), ("multiply", chumpy(np.array(10**9, object)))):
+        with pytest.raises(InputError, match="are no numbers"):
+            loads(dumps(foreign("chumpy.ch_ops", name, a=text, b=other)))
+    matrix = sp.csc_matrix(np.eye(2))
+    matrix.indptr = np.array([0, 0, 10**12])
+    with pytest.raises(InputError, match="has 2 values"):
+        loads(pickle.dumps(matrix))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_many_tuples_that_are_not_nested_are_read(protocol):
+    pairs = [(number, (number + 0.5,)) for number in range(12_000)]
+    shared = (1, 2)
+    table = {"pairs": pairs, "shared": [shared] * 12_000, ("a", ("b",)): frozenset([("c", 1)])}
+    assert loads(pickle.dumps(table, protocol)) == table
+
+
 def test_a_file_cut_anywhere_is_an_error_that_names_it(tmp_path):
     raw = dumps({"v_template": chumpy(np.ones(3)), "weights": np.ones((2, 2))})
     path = tmp_path / "MANO_RIGHT.pkl"

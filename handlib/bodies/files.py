@@ -1,12 +1,11 @@
 """The official body model files (MANO, SMPL, SMPL-H, SMPL-X, FLAME; .pkl or .npz) as plain arrays, checked."""
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.files import InputError, require
 from handlib.safe_pickle import read_pickle
 
@@ -20,6 +19,7 @@ KINDS = {
 }
 _ARRAYS = ("v_template", "f", "weights", "J_regressor", "kintree_table", "shapedirs", "posedirs")
 _MEND = "use the file as the official site offers it"
+_DAMAGED = "it is cut or damaged: copy it again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def read(path, kind=None):
     "flame"), None for any. Returns a BodyModel. Raises InputError naming file, field and mend.
     """
     path = require(path, _sites(kind))
-    arrays = _read_npz(path) if path.suffix == ".npz" else read_pickle(path)
+    arrays = npz.read(path, _DAMAGED, objects="skip") if path.suffix == ".npz" else read_pickle(path)
     if not isinstance(arrays, dict):
         raise InputError(path, "is not a body model: it holds no named arrays", _sites(kind))
     return model(arrays, str(path), kind)
@@ -91,22 +91,6 @@ def model(arrays, source, kind=None):
 def _sites(kind):
     sites = dict(KINDS.values())
     return f"get the file from {sites[kind]}" if kind in sites else "get the file from its official site"
-
-
-def _read_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if not _holds_objects(file, name)}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(path, f"cannot be read as .npz ({error})", "it is cut or damaged: copy it again") from error
-
-
-def _holds_objects(file, name):
-    """Object arrays are pickles; the official files keep name tables in them that nothing here needs."""
-    with file.zip.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return header(stream)[2].hasobject
 
 
 def _checked(arrays, name, shape, source):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.bodies import free_body, smplx
 from handlib.bodies.wholebody import FREE
 from handlib.files import InputError, require
@@ -103,7 +104,7 @@ def _layer(folder, model, gender, kid, num_betas):
     read, template = free_body.model() if free else smplx.read(folder, model, gender), None
     if kid:
         path = _named(folder, f"{model}_kid_template.npy", "get it from https://agora.is.tue.mpg.de (SMIL-X template)")
-        template = np.load(path, allow_pickle=False)
+        template = npz.read_array(path, "use the child template as the official site offers it")
         if template.shape != read.v_template.shape:
             problem = f"has shape {template.shape}, the model's template {read.v_template.shape}"
             raise InputError(path, problem, "use the child template of this body model")

@@ -5,12 +5,11 @@ in a body folder as people have it (``bodies/smplx/…``) or beside it (``data/H
 those of the free body, which has no SMPL.
 """
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.bodies import free_body
 from handlib.bodies.files import KINDS, _checked
 from handlib.files import InputError
@@ -47,7 +46,7 @@ def index_files(folder, j14=True):
     if not isinstance(hands, dict):
         raise InputError(hands_file, "holds no named arrays", f"get the file from {SITES['smplx']}")
     found = {side: _vertex_ids(hands, side, 778, hands_file) for side in ("left_hand", "right_hand")}
-    face = {"vertex ids": _read_npy(face_file, SITES["smplx"])}
+    face = {"vertex ids": npz.read_array(face_file, _again(SITES["smplx"]))}
     found["face"] = _vertex_ids(face, "vertex ids", 5023, face_file)
     if j14:
         path = _find(folder, "smplx", ["SMPLX_to_J14.pkl"], J14_SITE)
@@ -66,7 +65,8 @@ def joint_regressor(folder, kind="smplx"):
     endings = (".npz", ".pkl") if kind == "smplx" else (".pkl", ".npz")
     names = [f"{kind.upper()}_NEUTRAL{ending}" for ending in endings]
     path = _find(folder, kind, names, SITES[kind])
-    arrays = _read_npz(path, "J_regressor", SITES[kind]) if path.suffix == ".npz" else read_pickle(path)
+    only = ("J_regressor",)  # the rest of the file is large
+    arrays = npz.read(path, _again(SITES[kind]), only) if path.suffix == ".npz" else read_pickle(path)
     if not isinstance(arrays, dict):
         raise InputError(path, "is not a body model: it holds no named arrays", f"get the file from {SITES[kind]}")
     return _checked(arrays, "J_regressor", SIZES[kind][::-1], str(path))
@@ -99,7 +99,9 @@ def h36m_regressor(folder, kind="smplx"):
     if _free(folder, kind):
         return free_body.index_files()["h36m"]
     path = _find(folder, kind, [f"J_regressor_h36m_{kind}.npy"], H36M_SITE, beside="Human36M")
-    return _checked({"regressor": _read_npy(path, H36M_SITE)}, "regressor", (17, SIZES[kind][0]), str(path))
+    return _checked(
+        {"regressor": npz.read_array(path, _again(H36M_SITE))}, "regressor", (17, SIZES[kind][0]), str(path)
+    )
 
 
 def _free(folder, kind):
@@ -130,17 +132,5 @@ def _vertex_ids(arrays, name, count, source):
     return ids
 
 
-def _read_npy(path, site):
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(path, f"cannot be read as .npy ({error})", f"get the file again from {site}") from error
-
-
-def _read_npz(path, name, site):
-    """{name: that one array}; {} where the file lacks it."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name]} if name in file.files else {}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(path, f"cannot be read as .npz ({error})", f"get the file again from {site}") from error
+def _again(site):
+    return f"get the file again from {site}"

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import zipfile
 from typing import ClassVar
 
 import numpy as np
 
+from handlib import npz
 from handlib.bodies import posing
 from handlib.files import InputError, require, write_atomic
 from handlib.geometry import project
@@ -95,24 +95,26 @@ class Prediction:
     @classmethod
     def load(cls, path):
         """Read what `save` wrote, hands or persons. InputError when it is missing, damaged or another kind of file."""
-        require(path, "write it with Prediction.save")
+        file = npz.read(require(path, "write it with Prediction.save"), _MEND)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                facts = json.loads(str(file["facts"]))
-                kind = BY_SUBJECT[facts.get("subject", HAND.noun)]
-                arrays = {name: file[name] for name in kind.SHAPES}
-                words = {name: str(facts[name]) for name in kind.WORDS} | {"size": tuple(facts["size"])}
-                skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(path, f"holds no prediction ({error})", _MEND) from error
+            facts = json.loads(str(file["facts"]))
+            kind = BY_SUBJECT[facts.get("subject", HAND.noun)]
+            arrays = {name: file[name] for name in kind.SHAPES}
+            width, height = (int(length) for length in facts["size"])
+            words = {name: str(facts[name]) for name in kind.WORDS} | {"size": (width, height)}
+            skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise InputError(path, f"holds no prediction ({error!r})", _MEND) from error
         kind.check(arrays, path, _MEND)
         arrays |= {name: arrays[name].astype(dtype) for name, dtype in kind.KINDS.items()}
         return kind(**words, **arrays, skipped=skipped)
 
     @classmethod
     def check(cls, arrays, path, mend):
-        """InputError naming the first array without its shape in ``SHAPES``, where each letter is one length."""
-        lengths = {"N": len(arrays["boxes"])}
+        """InputError naming the first array without its shape in ``SHAPES``, where each letter is one length, or that
+        holds what it cannot: text, NaN where a mesh stands, a side or a corner that is none.
+        """
+        lengths = {"N": len(arrays["boxes"]) if arrays["boxes"].ndim else 0}
         for name, shape in cls.SHAPES.items():
             got = arrays[name].shape
             wanted = tuple(lengths.get(want, want) for want in shape)
@@ -123,6 +125,20 @@ class Prediction:
                 problem = f"has shape {got}, not {shape} of {cls.subject.counted(lengths['N'])}"
                 raise InputError(path, problem, mend, field=name)
             lengths |= {want: there for want, there in zip(shape, got, strict=True) if isinstance(want, str)}
+            if problem := cls._wrong(name, arrays[name], lengths):
+                raise InputError(path, problem, mend, field=name)
+
+    @classmethod
+    def _wrong(cls, name, array, lengths):
+        """What is wrong with the values of an array; None where nothing is."""
+        if array.dtype.kind not in ("iu" if name in cls.KINDS else "fiu"):
+            return f"holds {array.dtype}"
+        if name in ("K", *cls.MOVED) and name != "reprojection_px" and not np.isfinite(array).all():
+            return "holds NaN or infinity"
+        largest = {"side": len(SIDES), "right_faces": lengths.get("V"), "mesh_faces": lengths.get("V")}.get(name)
+        if largest and array.size and not 0 <= array.min() <= array.max() < largest:
+            return f"holds numbers outside 0..{largest - 1}"
+        return None
 
     @classmethod
     def none(cls, name, size, K, K_source, lengths, skipped=(), **constants):

@@ -1,12 +1,9 @@
 """``handlib submit``: a predictions file becomes a submission, and a submission is checked."""
 
-import zipfile
+from handlib import npz, submissions
+from handlib.files import InputError
 
-import numpy as np
-
-from handlib import submissions
-from handlib.files import InputError, require
-
+_NPZ = "give a .npz of named arrays, as numpy.savez writes it"
 _AGORA = "AGORA's predictions are persons, not arrays: use handlib.submissions.write from Python, and --check here"
 
 
@@ -25,11 +22,11 @@ def main(server, predictions=None, path=None, check=None, truth=None, **options)
     if path is not None:
         if server.startswith("agora"):
             raise InputError("submit", f"cannot write {server}", _AGORA)
-        count = submissions.write(server, _arrays(predictions), path, **options)
+        count = submissions.write(server, npz.read(predictions, _NPZ), path, **options)
         print(f"{count} samples in {path}")
     of_check = {name: value for name, value in options.items() if name == "samples"}
     if truth is not None:
-        of_check["truth"] = _arrays(truth)
+        of_check["truth"] = npz.read(truth, _NPZ)
     return report(submissions.check(server, check or path, **of_check))
 
 
@@ -40,14 +37,3 @@ def report(problems):
     rejected = any(problem.severity == submissions.REJECTED for problem in problems)
     print("a server would reject this file" if rejected else "nothing that a server would reject")
     return int(rejected)
-
-
-def _arrays(path):
-    """The arrays of a .npz."""
-    try:
-        with np.load(require(path, "give a .npz of named arrays")) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(path, f"is not a .npz of plain arrays ({error})", "save it by numpy.savez") from error

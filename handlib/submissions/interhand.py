@@ -9,11 +9,11 @@ order of the annotations; so ``id``, where given, is kept beside them.
 """
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.files import InputError, read_json, require, write_atomic
 from handlib.protocols import arrays
 from handlib.submissions import batches
@@ -73,7 +73,7 @@ def read(path):
     path = require(path, "give the file that handlib.submissions.write made")
     if path.stat().st_size > LARGEST:
         raise InputError(path, "is too large to be such a file", _MEND)
-    stored = _from_npz(path) if path.suffix == ".npz" else _from_json(path)
+    stored = npz.read(path, _MEND, (*SHAPES, "id")) if path.suffix == ".npz" else _from_json(path)
     count = None
     for name, shape in SHAPES.items():
         stored[name] = arrays.take(stored, path, name, (count, *shape))
@@ -82,24 +82,8 @@ def read(path):
     return stored
 
 
-def _from_npz(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST:
-                raise InputError(path, "unpacks to more than such a file can hold", _MEND)
-        with np.load(path) as stored:
-            return {name: stored[name] for name in (*SHAPES, "id") if name in stored.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(path, f"is not a whole .npz of plain arrays ({error})", _MEND) from error
-
-
 def _from_json(path):
-    try:
-        stored = read_json(path)
-    except RecursionError as error:
-        raise InputError(path, "has lists nested too deep", _MEND) from error
+    stored = read_json(path)
     if not isinstance(stored, dict):
         raise InputError(path, f"holds {type(stored).__name__}, not named arrays", _MEND)
     return {name: stored[name] for name in (*SHAPES, "id") if name in stored}

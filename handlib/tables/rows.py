@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from handlib import protocols
+from handlib import npz, protocols
 from handlib.files import InputError, read_json, require, sha256
 from handlib.tables import facts as known
 from handlib.tables.facts import FACTS, SUMMARY, UNSTATED
 from handlib.tables.pages import NO_RECEIPT
 
+_NPZ = "give an .npz file of named arrays, as numpy.savez writes it"
 RESULTS = "results"  # where a receipt keeps what `record` gives
 
 
@@ -55,7 +56,7 @@ def own(predictions, truth=None, *, protocol, method, split, data, options=None,
         predictions, brought = _read(protocol, path)
         truth = brought if truth is None else truth
     if isinstance(truth, str | Path):
-        truth = _arrays(Path(truth))
+        truth = npz.read(truth, _NPZ)
     if truth is None:
         raise InputError("truth", "is missing", "give the ground truth's arrays, or an .npz of them")
     figures = protocols.evaluate(protocol, predictions, truth, **options or {})
@@ -68,23 +69,13 @@ def _read(protocol, path):
         from handlib import submissions
 
         return submissions.read(protocol, path), None
-    arrays = _arrays(path)
+    arrays = npz.read(path, _NPZ)
     groups = {"predictions": {}, "truth": {}}
     for key, array in arrays.items():
         group, _, name = key.partition("/")
         if name and group in groups:
             groups[group][name] = array
     return (groups["predictions"], groups["truth"] or None) if groups["predictions"] else (arrays, None)
-
-
-def _arrays(path):
-    """All arrays of an .npz; object arrays (which could run code) are refused."""
-    require(path, "give an .npz file of named arrays")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, AttributeError, EOFError) as error:
-        raise InputError(path, f"is no .npz of plain arrays ({error})", "write it with numpy.savez") from error
 
 
 # Receipts

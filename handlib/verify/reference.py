@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.files import InputError, read_json
 from handlib.verify import standin
 
@@ -42,11 +43,7 @@ class Reference:
 
     def npz(self, name):
         """All arrays of an NPZ file as a dict; object arrays (which could run code) are refused."""
-        path = self.path(name)
-        if not path.exists():
-            raise InputError(path, "does not exist", "the reference folder is not whole: copy it again")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        return npz.read(self.path(name), "the reference folder is not whole: copy it again")
 
 
 def shipped(system):

@@ -120,7 +120,7 @@ class Harmful:
         (FILES[0], [1, 2], "no named arrays"),
         (FILES[0], Harmful(), "not known to be harmless"),
         (FILES[1], np.arange(100), "has shape (100,)"),
-        (FILES[1], np.array([Harmful()], object), "cannot be read as .npy"),
+        (FILES[1], np.array([Harmful()], object), "Python objects"),
         (FILES[2], np.full((14, 10475), np.nan), "NaN"),
         (FILES[2], Harmful(), "not known to be harmless"),
     ],
@@ -134,6 +134,6 @@ def test_a_wrong_file_is_refused_by_name_and_runs_nothing(folder, name, value, w
 def test_a_cut_model_file_is_refused(folder):
     path = folder / "smplx" / "SMPLX_NEUTRAL.npz"
     path.write_bytes(path.read_bytes()[:1000])
-    assert "cannot be read as .npz" in refused(wholebody.joint_regressor, folder).problem
+    assert "is no whole .npz" in refused(wholebody.joint_regressor, folder).problem
     np.savez(path, v_template=np.zeros(3))
     assert refused(wholebody.joint_regressor, folder).field == "J_regressor"

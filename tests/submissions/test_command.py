@@ -45,7 +45,7 @@ def test_wrong_calls_are_named(predictions, tmp_path):
         (("freihand",), "needs a predictions file"),
         (("freihand", predictions, tmp_path / "a.zip", tmp_path / "b.zip"), "needs a predictions file"),
         (("freihand", tmp_path / "none.npz", tmp_path / "a.zip"), "does not exist"),
-        (("freihand", tmp_path / "t.npz", tmp_path / "a.zip"), "is not a .npz"),
+        (("freihand", tmp_path / "t.npz", tmp_path / "a.zip"), "is no whole .npz"),
         (("agora_smplx", predictions, tmp_path / "a.zip"), "persons, not arrays"),
     ):
         (tmp_path / "t.npz").write_text("text")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.files import InputError, require
 from handlib.metrics import as_array
 
@@ -55,7 +56,7 @@ def _of_folder(folder, model):
     if path is None:
         mend = "it comes with the AGORA evaluation code (folder utils): put it there or into its sub-folder agora"
         raise InputError(folder, f"holds no {name}", mend)
-    body = {"body": np.load(path, allow_pickle=False)}
+    body = {"body": npz.read_array(path, "get it again with the AGORA evaluation code")}
     if model == "smpl":
         return body
     return body | wholebody.index_files(folder, j14=False)
