@@ -328,5 +328,5 @@ def test_predictions_go_to_a_file_and_back(tmp_path):
     assert back.evaluate("toy") == made.evaluate("toy")
     cut = tmp_path / "cut.npz"
     cut.write_bytes((tmp_path / "made.npz").read_bytes()[:200])
-    with pytest.raises(InputError, match="holds no predictions"):
+    with pytest.raises(InputError, match="is no whole .npz"):
         training.Predictions.load(cut)
