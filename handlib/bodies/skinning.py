@@ -4,6 +4,7 @@ Follows Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); the nu
 """
 
 import contextlib
+import copy
 
 import numpy as np
 import torch
@@ -57,30 +58,28 @@ class Skinning(nn.Module):
         verts, world = self.with_transforms(rotations, coefficients)
         return verts, world[:, :, :3, 3].contiguous()
 
-    def with_transforms(self, rotations, coefficients, chosen=None):
-        """Like ``forward``, but verts and (N, J, 4, 4): each joint's turn and place in the model's frame.
-
-        chosen (n,): the vertices wanted, None for all.
-        """
-        template, blend, weights = self.template, self.blend, self.weights
-        if chosen is not None:
-            template, blend, weights = (self._of(array, chosen) for array in (template, blend, weights))
-        n, verts, joints = rotations.shape[0], weights.shape[1], weights.shape[0]
+    def with_transforms(self, rotations, coefficients):
+        """Like ``forward``, but verts and (N, J, 4, 4): each joint's turn and place in the model's frame."""
+        n, (joints, verts) = rotations.shape[0], self.weights.shape
         rotations = rotations.index_select(1, self.order)
         features = torch.cat([coefficients, (rotations[:, 1:] - self.identity).flatten(1)], 1)
-        unposed = torch.addmm(template, features, blend).view(n, 1, 3, verts)
+        unposed = torch.addmm(self.template, features, self.blend).view(n, 1, 3, verts)
         rest, offsets = torch.addmm(self.rest, coefficients, self.rest_blend).view(n, 2, joints, 3, 1).unbind(1)
         world = self._chain(rotations, offsets)
         turn, place = world[:, :, :3, :3], world[:, :, :3, 3:]
         moves = torch.cat([turn, place - turn @ rest], 3)  # per joint: x = turn x0 + shift
         moves = moves.permute(0, 2, 3, 1).reshape(n * 12, joints)
-        blended = (moves @ weights).view(n, 3, 4, verts)
+        blended = (moves @ self.weights).view(n, 3, 4, verts)
         posed = (blended[:, :, :3] * unposed).sum(2) + blended[:, :, 3]
         return posed.transpose(1, 2).contiguous(), world.index_select(1, self.back)
 
-    def _of(self, array, chosen):
-        """The columns of these vertices."""
-        return array.unflatten(-1, (-1, self.weights.shape[1])).index_select(-1, chosen).flatten(-2)
+    def narrowed(self, chosen):
+        """The same of these vertices (n,) alone."""
+        other, verts = copy.deepcopy(self), self.weights.shape[1]
+        for name in ("template", "blend", "weights"):
+            columns = getattr(self, name).unflatten(-1, (-1, verts)).index_select(-1, chosen).flatten(-2)
+            other.register_buffer(name, columns, persistent=False)
+        return other
 
     def arrays(self):
         """The model's arrays as tensors, exactly as they were put in (in the dtype given), by their official names."""

@@ -135,6 +135,8 @@ class BodyLayer(nn.Module):
             self._buffer("needed", self.picked)
             self._buffer("picked_of_needed", np.arange(len(self.picked)))
         self._buffer("pose_mean", mean, dtype)
+        if hasattr(self, "needed"):
+            self.of_joints = self.skinning.narrowed(self.needed)
 
     def _buffer(self, name, array, dtype=torch.int64):
         self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(array), dtype=dtype), persistent=False)
@@ -185,10 +187,10 @@ class BodyLayer(nn.Module):
                 blends.append(self._blend(expression, self.expression_size, "expression"))
             lead = torch.broadcast_shapes(rotations.shape[:-3], *(blend.shape[:-1] for blend in blends))
             blends = torch.cat([blend.expand(*lead, -1) for blend in blends], -1)
-            verts, world = self.skinning.with_transforms(
+            skinning = self.skinning if mesh or not hasattr(self, "of_joints") else self.of_joints
+            verts, world = skinning.with_transforms(
                 rotations.expand(*lead, *rotations.shape[-3:]).reshape(-1, *rotations.shape[-3:]),
                 blends.reshape(-1, blends.shape[-1]),
-                None if mesh else self._needed(joint_set),
             )
             joints = self._joints(verts, world, joint_set, mesh)
             out = {"verts": verts.view(*lead, *verts.shape[1:])} if mesh else {}
@@ -263,13 +265,9 @@ class BodyLayer(nn.Module):
             raise InputError(f"{self.kind} layer", f"has {value.shape[-1]} values", f"give {size}", name)
         return value
 
-    def _needed(self, joint_set):
-        """The vertices that a set's joints are made of."""
-        return self.faces.new_zeros(0) if joint_set in _OF_TREE else self.needed
-
     def _joints(self, verts, world, joint_set, mesh):
-        """(N, joints, 3) of the set from all vertices (N, V, 3), or without ``mesh`` `_needed`, and transforms (N, J,
-        4, 4).
+        """(N, joints, 3) of the set from all vertices (N, V, 3), or without ``mesh`` those ``needed``, and transforms
+        (N, J, 4, 4).
         """
         joints = world[:, :, :3, 3]
         if joint_set in _OF_TREE:

@@ -30,7 +30,7 @@ def single_hands(samples, augmentations=None, input=geometry.HandInput(), publis
     colours = [(1.0, 1.0, 1.0) if drawn is None else drawn.colour for drawn in augmentations]
     tables = torch.from_numpy(np.stack([single.grey_tables(colour) for colour in colours])).to(device)
     grey = torch.gather(tables, 2, crops.flatten(2)).view(crops.shape)
-    return _batch(grey, targets, meta)
+    return _batch(grey, _stacked(targets), _stacked(meta))
 
 
 def mano_hands(samples, augmentations=None, input=geometry.ManoInput(), device="cpu"):  # noqa: B008
@@ -42,8 +42,7 @@ def mano_hands(samples, augmentations=None, input=geometry.ManoInput(), device="
     views = [mano.View(*pair, input) for pair in zip(samples, drawn, strict=True)]
     targets = [mano.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
     meta = [mano.meta_of(*pair) for pair in zip(samples, views, strict=True)]
-    sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
-    return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
+    return _batch(_shown(samples, views, drawn, device), _stacked(targets), _stacked(meta))
 
 
 def persons(samples, augmentations=None, input=geometry.PersonInput(), published=False, device="cpu"):  # noqa: B008
@@ -55,10 +54,13 @@ def persons(samples, augmentations=None, input=geometry.PersonInput(), published
     crop = person_hand if input.part == "hand" else person
     drawn = [one or person.NO_AUGMENTATION for one in augmentations or [None] * len(samples)]
     views = [crop.View(*pair, input, published) for pair in zip(samples, drawn, strict=True)]
-    targets = [crop.targets_of(*pair, input, view) for *pair, view in zip(samples, drawn, views, strict=True)]
+    if crop is person:
+        targets = person.targets_of(samples, drawn, input, views)
+    else:
+        triples = zip(samples, drawn, views, strict=True)
+        targets = _stacked([person_hand.targets_of(sample, one, input, view) for sample, one, view in triples])
     meta = [crop.meta_of(*pair) for pair in zip(samples, views, strict=True)]
-    sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
-    return _batch(_between_levels(sources, input.size, [one.colour for one in drawn], device), targets, meta)
+    return _batch(_shown(samples, views, drawn, device), targets, _stacked(meta))
 
 
 def box_crops(images, boxes, sides, input=geometry.ManoInput(), scale=None, device="cpu"):  # noqa: B008
@@ -73,15 +75,33 @@ def box_crops(images, boxes, sides, input=geometry.ManoInput(), scale=None, devi
     return _between_levels(sources, input.size, None, device), affines, inverses
 
 
+def _stacked(items):
+    return {name: np.stack([item[name] for item in items]) for name in items[0]}
+
+
 def _batch(images, targets, meta):
     import torch
 
-    stacked = {name: np.stack([its[name] for its in targets]) for name in targets[0]}
-    return {
-        "image": images,
-        "targets": {name: torch.from_numpy(values).to(images.device) for name, values in stacked.items()},
-        "meta": {name: np.stack([its[name] for its in meta]) for name in meta[0]},
-    }
+    on_device = {name: torch.from_numpy(values).to(images.device) for name, values in targets.items()}
+    return {"image": images, "targets": on_device, "meta": meta}
+
+
+def _shown(samples, views, drawn, device):
+    """`mano.shown` of each sample: float32 (B, 3, h, w) tensor on ``device``; on the CPU one after the other, which is
+    the quicker way there. A loader's worker fills the memory that it hands over.
+    """
+    import torch
+
+    width, height = views[0].size
+    if torch.device(device).type != "cpu":
+        sources = [mano.source(*pair) for pair in zip(samples, views, strict=True)]
+        return _between_levels(sources, views[0].size, [one.colour for one in drawn], device)
+    images = torch.empty(len(samples), 3, height, width)
+    if torch.utils.data.get_worker_info() is not None:
+        images.share_memory_()
+    for sample, view, one, out in zip(samples, views, drawn, images.numpy(), strict=True):
+        mano.shown(sample, view, one.colour, out)
+    return images
 
 
 def _between_levels(sources, size, colours, device):

@@ -84,7 +84,7 @@ def person(
     view = View(sample, augmentation, input, published)
     return {
         "image": mano.shown(sample, view, augmentation.colour),
-        "targets": targets_of(sample, augmentation, input, view),
+        "targets": {name: value[0] for name, value in targets_of([sample], [augmentation], input, [view]).items()},
         "meta": meta_of(sample, view),
     }
 
@@ -115,39 +115,53 @@ class View:
         self.needed = np.hypot(*beside) + np.hypot(*self.box[2:]) * scale / 2
 
 
-def targets_of(sample, augmentation, spec, view):
-    """See `person`."""
-    turn = geometry.turn(-augmentation.rotation)
-    out = _joints(sample, spec, view, turn) | _boxes(sample, spec, view) | _fit(sample, view, turn)
-    out |= _smpl_fit(sample, view, turn) if "smpl_valid" in sample else {}
+def targets_of(samples, augmentations, spec, views):
+    """See `person`; of a list of samples, their draws and views at once: float32 (B, ...) each."""
+    turns = np.stack([geometry.turn(-one.rotation) for one in augmentations])
+    flipped, affines = np.array([view.flipped for view in views]), np.stack([view.affine for view in views])
+    placing = flipped, _column(samples, "width", np.float32), affines, turns
+    out = _joints(samples, spec, *placing) | _boxes(samples, spec, *placing[:3]) | _fit(samples, *placing)
+    out |= _smpl_fit(samples, flipped, turns) if "smpl_valid" in samples[0] else {}
     return {name: np.asarray(value, np.float32) for name, value in out.items()}
 
 
-def _joints(sample, spec, view, turn):
-    pixels, valid = np.array(sample["person_joints_img"], np.float32), np.array(sample["person_joints_valid"])
-    known, three = valid | (pixels != 0).any(1), bool(sample["is_3d"])
-    relative = part_relative(np.asarray(sample["person_joints_cam"], np.float32)) if three else np.zeros((137, 3))
-    depth = volume_depth(relative[:, 2], spec) if three else np.zeros(137)
-    if view.flipped:
-        pixels, relative, depth, valid, known = (a[_MIRROR137] for a in (pixels, relative, depth, valid, known))
-        pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
-        relative = relative * np.array([-1, 1, 1], np.float32)
-    placed = joint_targets(pixels, relative, depth, valid, known, spec, view, turn)
-    return placed | {"is_3D": three, "fit_joints": sample["joints_of_fit"]}
+def _column(samples, name, dtype=None):
+    return np.array([sample[name] for sample in samples], dtype)
 
 
-def joint_targets(pixels, relative, depth, valid, known, spec, view, turn):
-    """Joints of the (mirrored) picture as targets: pixels (J, 2), relative (J, 3) m, depth (J,) cells; ``valid`` ones
-    are learned, those that are not ``known`` are zeros.
+def _exchanged(values, flipped, order):
+    """(B, J, ...) with the joints of left and right exchanged where the picture is mirrored."""
+    values[flipped] = values[flipped][:, order]
+    return values
+
+
+def _joints(samples, spec, flipped, widths, affines, turns):
+    pixels, valid = _column(samples, "person_joints_img", np.float32), _column(samples, "person_joints_valid", bool)
+    three = _column(samples, "is_3d", bool)
+    relative = part_relative(np.where(three[:, None, None], _column(samples, "person_joints_cam", np.float32), 0))
+    depth = volume_depth(relative[..., 2], spec) * three[:, None]
+    known = valid | (pixels != 0).any(-1)
+    pixels, relative, depth, valid, known = (
+        _exchanged(values, flipped, _MIRROR137) for values in (pixels, relative, depth, valid, known)
+    )
+    pixels[flipped, :, 0] = widths[flipped, None] - 1 - pixels[flipped, :, 0]
+    relative[flipped] *= np.array([-1, 1, 1], np.float32)
+    placed = joint_targets(pixels, relative, depth, valid, known, spec, affines, turns)
+    return placed | {"is_3D": three, "fit_joints": _column(samples, "joints_of_fit")}
+
+
+def joint_targets(pixels, relative, depth, valid, known, spec, affine, turn):
+    """Joints of the (mirrored) picture as targets: pixels (..., J, 2), relative (..., J, 3) m, depth (..., J) cells;
+    ``valid`` ones are learned, those that are not ``known`` are zeros. affine (..., 2, 3), turn (..., 3, 3).
     """
-    placed = np.concatenate([in_volume(geometry.apply_affine(pixels, view.affine), spec), depth[:, None]], 1)
-    placed = placed * known[:, None]
-    inside = ((placed >= 0) & (placed < np.array(spec.volume[::-1]))).all(1)
+    placed = np.concatenate([in_volume(geometry.apply_affine(pixels, affine), spec), depth[..., None]], -1)
+    placed = placed * known[..., None]
+    inside = ((placed >= 0) & (placed < np.array(spec.volume[::-1]))).all(-1)
     return {
         "joint_img": placed,
-        "joint_cam": (relative @ turn.T) * known[:, None],
-        "joint_valid": valid[:, None],
-        "joint_trunc": (valid & inside)[:, None],
+        "joint_cam": (relative @ turn.swapaxes(-1, -2)) * known[..., None],
+        "joint_valid": valid[..., None],
+        "joint_trunc": (valid & inside)[..., None],
     }
 
 
@@ -172,72 +186,76 @@ def in_volume(pixels, spec):
     return pixels / np.array(spec.size, np.float32) * np.array(spec.volume[:0:-1], np.float32)
 
 
-def _boxes(sample, spec, view):
+def _boxes(samples, spec, flipped, widths, affines):
     """Corners mirrored, through the map, and the upright rectangle about them."""
-    valid = np.array(sample["part_bbox_valid"])
-    boxes = np.array([sample[name] for name in BOXES], np.float64)
-    low, high = boxes[:, :2].copy(), boxes[:, :2] + boxes[:, 2:]
-    if view.flipped:
-        low[:, 0], high[:, 0] = sample["width"] - 1 - high[:, 0], sample["width"] - 1 - low[:, 0]
-        low, high, valid = (part[[1, 0, 2]] for part in (low, high, valid))
-    corners = np.empty((len(BOXES), 4, 2), np.float32)
-    corners[:, :2, 1], corners[:, 2:, 1] = low[:, 1:], high[:, 1:]
-    corners[:, ::3, 0], corners[:, 1:3, 0] = low[:, :1], high[:, :1]
-    placed = in_volume(geometry.apply_affine(corners, view.affine), spec)
-    low, high = placed.min(1), placed.max(1)
+    valid = _column(samples, "part_bbox_valid", bool)
+    boxes = np.array([[sample[name] for name in BOXES] for sample in samples], np.float64)
+    low, high = boxes[..., :2].copy(), boxes[..., :2] + boxes[..., 2:]
+    ends = widths[flipped, None] - 1 - high[flipped, :, 0], widths[flipped, None] - 1 - low[flipped, :, 0]
+    low[flipped, :, 0], high[flipped, :, 0] = ends
+    low, high, valid = (_exchanged(values, flipped, [1, 0, 2]) for values in (low, high, valid))
+    corners = np.empty((len(samples), len(BOXES), 4, 2), np.float32)
+    corners[..., :2, 1], corners[..., 2:, 1] = low[..., 1:], high[..., 1:]
+    corners[..., ::3, 0], corners[..., 1:3, 0] = low[..., :1], high[..., :1]
+    placed = in_volume(geometry.apply_affine(corners, affines[:, None]), spec)
+    low, high = placed.min(2), placed.max(2)
     low[~valid], high[~valid] = 0, 1  # as published
     out = {}
     for place, name in enumerate(BOXES):
-        out[f"{name}_center"], out[f"{name}_size"] = (low[place] + high[place]) / 2, high[place] - low[place]
-        out[f"{name}_valid"] = valid[place]
+        out[f"{name}_center"] = (low[:, place] + high[:, place]) / 2
+        out[f"{name}_size"], out[f"{name}_valid"] = high[:, place] - low[:, place], valid[:, place]
     return out
 
 
-def _fit(sample, view, turn):
-    """Parameters of the fit, mirrored and turned; and as they are, for the joints."""
-    body, _, _, face = np.array(sample["smplx_valid"])
-    pose, rotations = np.array(sample["smplx_pose"], np.float32)[_FROM55], np.array(sample["smplx_pose_valid"])[_FROM55]
-    joints, shape = np.array(sample["smplx_joints_valid"]), np.array(sample["smplx_shape"], np.float32)
-    if view.flipped:
-        pose, rotations = pose[_MIRROR53] * np.array([1, -1, -1], np.float32), rotations[_MIRROR53]
-        joints = joints[_MIRROR137]
-    if body:
-        pose[0] = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0])[0])[0][:, 0]
-    own = {name: sample[f"smplx_{name}"] for name in ("pose", "shape", "expr", "transl", "world")}
+def _fit(samples, flipped, widths, affines, turns):
+    """Parameters of the fits, mirrored and turned; and as they are, for the joints."""
+    body, face = _column(samples, "smplx_valid", bool)[:, [0, 3]].T
+    own = {name: _column(samples, f"smplx_{name}") for name in ("pose", "shape", "expr", "transl", "world")}
+    rotations = _exchanged(_column(samples, "smplx_pose_valid")[:, _FROM55], flipped, _MIRROR53)
+    pose = _turned(own["pose"][:, _FROM55], body, flipped, turns, _MIRROR53)
     return {
-        "smplx_pose": pose.reshape(159),
-        "smplx_shape": shape * (np.abs(shape) <= _LARGEST_SHAPE).all(),
-        "smplx_expr": sample["smplx_expr"],
-        "smplx_pose_valid": np.repeat(rotations, 3),
+        "smplx_pose": pose.reshape(-1, 159),
+        "smplx_shape": _near(own["shape"]),
+        "smplx_expr": own["expr"],
+        "smplx_pose_valid": np.repeat(rotations, 3, 1),
         "smplx_shape_valid": body,
         "smplx_expr_valid": face,
-        "smplx_joint_valid": joints[:, None],
-        **{f"fit_{name}": value for name, value in own.items()},
+        "smplx_joint_valid": _exchanged(_column(samples, "smplx_joints_valid"), flipped, _MIRROR137)[..., None],
+        **{f"fit_{name}": values for name, values in own.items()},
         "fit_valid": body,
-        "fit_K": sample["K"],
-        "fit_affine": view.affine,
-        "fit_turn": turn,
-        "fit_flipped": view.flipped,
-        "fit_width": sample["width"],
+        "fit_K": _column(samples, "K"),
+        "fit_affine": affines,
+        "fit_turn": turns,
+        "fit_flipped": flipped,
+        "fit_width": widths,
     }
 
 
-def _smpl_fit(sample, view, turn):
+def _smpl_fit(samples, flipped, turns):
     """As `_fit`, of SMPL."""
-    valid, pose = bool(sample["smpl_valid"]), np.array(sample["smpl_pose"], np.float32)
-    shape = np.array(sample["smpl_shape"], np.float32)
-    if view.flipped:
-        pose = pose[_MIRROR24] * np.array([1, -1, -1], np.float32)
-    if valid:
-        pose[0] = cv2.Rodrigues(turn @ cv2.Rodrigues(pose[0])[0])[0][:, 0]
-    own = {name: sample[f"smpl_{name}"] for name in ("pose", "shape", "transl", "world")}
+    valid = _column(samples, "smpl_valid", bool)
+    own = {name: _column(samples, f"smpl_{name}") for name in ("pose", "shape", "transl", "world")}
     return {
-        "smpl_pose": pose.reshape(72),
-        "smpl_shape": shape * (np.abs(shape) <= _LARGEST_SHAPE).all(),
-        "smpl_pose_valid": np.full(72, valid),
+        "smpl_pose": _turned(own["pose"], valid, flipped, turns, _MIRROR24).reshape(-1, 72),
+        "smpl_shape": _near(own["shape"]),
+        "smpl_pose_valid": np.repeat(valid[:, None], 72, 1),
         "smpl_shape_valid": valid,
-        **{f"fit_smpl_{name}": value for name, value in own.items()},
+        **{f"fit_smpl_{name}": values for name, values in own.items()},
     }
+
+
+def _turned(pose, valid, flipped, turns, mirror):
+    """Axis-angle (B, J, 3), mirrored where the picture is, the first of ``valid`` ones turned with the crop."""
+    pose = _exchanged(np.array(pose, np.float32), flipped, mirror)
+    pose[flipped] *= np.array([1, -1, -1], np.float32)
+    for place in np.flatnonzero(valid):
+        pose[place, 0] = cv2.Rodrigues(turns[place] @ cv2.Rodrigues(pose[place, 0])[0])[0][:, 0]
+    return pose
+
+
+def _near(shape):
+    """Shapes (B, 10), zeros where one is too far from the mean."""
+    return shape * (np.abs(shape) <= _LARGEST_SHAPE).all(1)[:, None]
 
 
 def meta_of(sample, view):

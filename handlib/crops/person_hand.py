@@ -89,7 +89,7 @@ def _joints(sample, spec, view, turn):
         pixels[:, 0] = sample["width"] - 1 - pixels[:, 0]
         relative = relative * _MIRROR
     depth = geometry.encode_depth(relative[:, 2], person.SPANS["rhand"], spec.volume[0])
-    return person.joint_targets(pixels, relative, depth, valid, known, spec, view, turn) | {"is_3D": three}
+    return person.joint_targets(pixels, relative, depth, valid, known, spec, view.affine, turn) | {"is_3D": three}
 
 
 def _valid(sample, three):

@@ -13,6 +13,19 @@ from handlib.files import InputError, sha256
 from handlib.packs import layout, store
 
 
+class Lazy(dict):
+    """A sample whose pictures are decoded each time they are asked for, and not before."""
+
+    def __init__(self, pack, i):
+        super().__init__(pack.labels(i))
+        self.pack = pack
+
+    def __missing__(self, name):
+        if name not in self.pack.manifest["images"]:
+            raise KeyError(name)
+        return self.pack.picture(self["index"], name)
+
+
 class Pack:
     """A packed data set: ``len(pack)``, ``pack[i]``, ``pack.index``, ``pack.manifest``.
 
@@ -41,23 +54,31 @@ class Pack:
         return self.manifest["samples"]
 
     def __getitem__(self, i):
+        sample = self.labels(i)
+        shape = None
+        for name in self.manifest["images"]:  # "image" before "part_mask"
+            picture = self.picture(sample["index"], name)
+            sample[name] = np.zeros(shape, np.uint8) if picture is None else picture
+            shape = sample[name].shape[:2]
+        return sample
+
+    def labels(self, i):
+        """All of ``pack[i]`` but its pictures."""
         place = range(len(self))[i]  # negative places count from the end; IndexError beyond
         sample = {name: np.array(self.array(name)[place]) for name in self.manifest["arrays"]}
         sample.update((name, column[place].as_py()) for name, column in self._columns.items())
         sample["index"] = place
-        shape = None
-        for name in self.manifest["images"]:  # "image" before "part_mask"
-            data = self.encoded(place, name)
-            if data is not None:
-                sample[name] = self._decode(data, name, place)
-                shape = sample[name].shape[:2]
-            else:
-                sample[name] = np.zeros(shape, np.uint8)
         return sample
 
-    def _decode(self, data, name, place):
+    def lazy(self, i):
+        """``pack[i]``, whose pictures are decoded each time they are asked for: many can be held at once."""
+        return Lazy(self, i)
+
+    def picture(self, place, name="image"):
+        """A decoded picture, or None where the sample has none."""
+        data = self.encoded(place, name)
         try:
-            return layout.decoded(data, name)
+            return None if data is None else layout.decoded(data, name)
         except pictures.BrokenPicture as error:
             raise InputError(self.folder, f"{name} of sample {place} {error}", store.MEND) from error
 
