@@ -46,9 +46,10 @@ def check_whole_body(reference):
 def _whole_body_case(case, entry, stored):
     protocol, kind = ENTRIES[entry]
     predictions, truth = whole_body_pair(entry, stored)
-    errors = protocols.per_sample(protocol, predictions, truth, bodies=bodies())
+    options = {"bodies": bodies()} | {name: True for name in protocols.options(protocol) if name == "published"}
+    errors = protocols.per_sample(protocol, predictions, truth, **options)
     sums = protocols.sums(protocol, errors)
-    figures = protocols.running(protocol, bodies=bodies()).update(predictions, truth).figures(warn=False)
+    figures = protocols.running(protocol, **options).update(predictions, truth).figures(warn=False)
     expected = stored[entry]
     for name, value in expected["printed"].items():
         counted = sums[f"{name}_samples"] > 0
