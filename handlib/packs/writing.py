@@ -4,22 +4,16 @@ A shard folder appears by a rename when it is finished, so after a kill the next
 missing.
 """
 
-import concurrent.futures
-import contextlib
 import math
-import multiprocessing
 import os
 import shutil
 import sys
-import threading
-import time
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from handlib import datasets
-from handlib.datasets.base import Skip
-from handlib.files import InputError, locked, progress, read_json, sha256, write_atomic, write_json
-from handlib.packs import assembly, layout, store
+from handlib.atomic import is_leftover
+from handlib.files import InputError, locked, progress, read_json, sha256, write_json
+from handlib.packs import assembly, clustered, crews, layout, shards
 from handlib.packs.reading import open_pack
 
 MEND_OTHER = "choose another folder, or delete this one to pack anew"
@@ -31,6 +25,7 @@ def write(name, root, split, out, workers=None, client=None, shard_size=None, st
     name, root, split, options: as for `handlib.datasets.read`; the others as for `write_from`. Raises InputError for
     bad input, too.
     """
+    root = root if client is None else Path(root).absolute()  # workers have working directories of their own
     reader = datasets.read(name, root, split, **options)
     return write_from(reader, out, workers, client, shard_size, start_method)
 
@@ -38,15 +33,16 @@ def write(name, root, split, out, workers=None, client=None, shard_size=None, st
 def write_from(reader, out, workers=None, client=None, shard_size=None, start_method=None):
     """Pack what a reader gives (`handlib.datasets.base.Reader`; for one of your own, that is not registered).
 
-    workers: processes, default one per core; 0 packs in this process. client: a dask Client, whose workers must see the
-    data set and ``out``, instead of processes. shard_size: samples per shard, default so that there are at most 256.
+    workers: processes, default one per core; 0 packs in this process. client: a dask Client (`handlib.cluster.connect`)
+    instead, whose workers must see the data set and ``out`` under the same absolute paths; a shard whose worker dies
+    goes to another. shard_size: samples per shard, default so that there are at most 256.
     start_method: "fork", "spawn" or "forkserver", default Python's.
 
     Run again after a kill, it goes on where it stopped; on a finished pack of the same content it does nothing. While
     another process packs into the folder, it waits for that one (and says so). Raises InputError for a folder that
     holds something else or a pack of another content, and when no sample can be used.
     """
-    out = Path(out)
+    out = Path(out) if client is None else Path(out).absolute()
     size = shard_size or min(max(-(-len(reader) // 256), 64), 8192)
     plan = _plan(reader, size)
     with _lock(out):
@@ -77,13 +73,14 @@ def _begin(out, plan):
     plan = layout.plain(plan)
     if (out / layout.MANIFEST).exists():
         _require_same(out / layout.MANIFEST, layout.read_manifest(out)["plan"], plan)
+        assembly.tidy(out)  # where a kill came after the manifest
         return False
     if (out / layout.PLAN).exists():
         _require_same(out / layout.PLAN, read_json(out / layout.PLAN), plan)
         for leftover in (out / layout.SHARDS).glob(".*.part"):
             shutil.rmtree(leftover, ignore_errors=True)
         return True
-    if set(os.listdir(out)) - {layout.LOCK}:
+    if any(name != layout.LOCK and not is_leftover(name) for name in os.listdir(out)):
         raise InputError(out, "is not empty and no pack", "choose another folder")
     write_json(out / layout.PLAN, plan)
     return True
@@ -107,104 +104,22 @@ def _lock(out):
 
 def _write_shards(reader, plan, out, workers, client, start_method):
     """Hand the missing shards to the workers, few at a time, so that memory does not grow with the data set."""
-    starts = range(0, plan["listed"], plan["shard_size"])
+    size, starts = plan["shard_size"], range(0, plan["listed"], plan["shard_size"])
     folders = {start: layout.shard_folder(out, number) for number, start in enumerate(starts)}
     missing = [start for start in starts if not folders[start].is_dir()]
-    samples = sum(min(plan["shard_size"], plan["listed"] - start) for start in missing)
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    tasks = ((folders[start], *_light(reader, start, plan["shard_size"]), reader.complete) for start in missing)
-    with _executor(min(workers, len(missing)), client, start_method) as (submit, width):
-        with progress(total=samples, desc=f"packing {plan['dataset']} {plan['split']}", unit="sample") as bar:
-            running = set()
-            for task in tasks:
-                running.add(submit(pack_shard, *task))
-                if len(running) >= width:
-                    running = _collect(running, bar)
-            while running:
-                running = _collect(running, bar)
-
-
-def _collect(running, bar):
-    done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-    for future in done:
-        try:
-            bar.update(future.result())
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                "a packing process ended by itself (memory? or a script without `if __name__ == '__main__':`, which "
-                "start_method='spawn' needs); run again: finished shards are kept"
-            ) from error
-    return running
-
-
-def _light(reader, start, size):
-    """(samples, skips) of one shard, as light as the reader gives them."""
-    samples, skips = [], []
-    for index in range(start, min(start + size, len(reader))):
-        try:
-            samples.append(reader.light(index))
-        except Skip as skip:
-            skips.append(skip)
-    return samples, skips
-
-
-@contextlib.contextmanager
-def _executor(workers, client, start_method):
-    """(submit, how many tasks may wait or run)."""
+    samples = sum(min(size, plan["listed"] - start) for start in missing)
     if client is not None:
-        with client.get_executor() as executor:
-            yield executor.submit, 2 * max(1, len(client.scheduler_info()["workers"]))
-    elif workers == 0:
-        yield _at_once, 1
+        crew = clustered.crew(client, out, reader.sources.values())
     else:
-        context = multiprocessing.get_context(start_method)
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, _prepare_worker, (os.getpid(),))
-        try:
-            yield pool.submit, workers + 1
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _at_once(function, *arguments):
-    future = concurrent.futures.Future()
-    future.set_result(function(*arguments))
-    return future
-
-
-def _prepare_worker(parent):
-    """One thread for each worker, and an end when the parent was killed (a pool's workers would wait for ever)."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    if os.getppid() == parent:  # not so under forkserver
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def pack_shard(folder, samples, skips, complete):
-    """Write one shard folder; returns how many samples were seen, skipped ones included. Runs in a worker."""
-    kept, skips, met = [], list(skips), set()
-    with write_atomic(folder) as temporary:
-        temporary.mkdir()
-        writer = store.Writer(temporary / store.FILE)
-        for sample in samples:
-            try:
-                labels, images = layout.separate(complete(sample))
-            except Skip as skip:
-                skips.append(skip)
-                continue
-            for name, picture in images.items():
-                writer.put(len(kept), name, layout.encoded(picture))
-            kept.append(labels)
-            met.update(images)
-        writer.close()
-        assembly.write_labels(temporary, kept, skips, met)
-    return len(kept) + len(skips)
+        crew = crews.crew(min((os.cpu_count() or 1) if workers is None else workers, len(missing)), start_method)
+    with (
+        crew as packing,
+        progress(total=samples, desc=f"packing {plan['dataset']} {plan['split']}", unit="sample") as bar,
+    ):
+        for start in missing:
+            shard = shards.taken(reader, folders[start], start, size)
+            while not packing.room():
+                bar.update(packing.collect())
+            packing.submit(shard)
+        while packing.busy():
+            bar.update(packing.collect())
