@@ -8,8 +8,9 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "alignment analysis bench bodies confidence crops datasets demo doctor fields files fitting geometry metrics "
-    "networks packs predict protocols recipes render runs submissions tables training verify viewer"
+    "alignment analysis bench bodies cluster confidence crops datasets demo doctor fields files fitting geometry "
+    "metrics networks packs predict protocols recipes render runs submissions tables training verify "
+    "viewer"
 ).split()
 
 
