@@ -104,6 +104,8 @@ class Cut:
             raise KeyboardInterrupt
         return self.pack[place]
 
+    lazy = __getitem__
+
 
 def test_fits_of_another_body_are_not_learned(tmp_path, packs, monkeypatch):
     monkeypatch.setitem(packs["mscoco"].manifest, "fits_of", "SMPL-X")

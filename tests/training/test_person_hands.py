@@ -172,6 +172,6 @@ def test_its_draws_are_handoccnets_and_no_flip_counts(made):
     drawn = crops.draw_person_published(np.random.RandomState(5), random.Random(5))
     pair = [crops.person_hand(sample, dataclasses.replace(drawn, flip=flip)) for flip in (False, True)]
     np.testing.assert_array_equal(*(item["image"] for item in pair))
-    assert data.CROPS[data.kind(pose2pose.Pose2PoseHand.input)] == (crops.person_hand, crops.draw_mano)
+    assert data.CROPS[data.kind(pose2pose.Pose2PoseHand.input)][:2] == (crops.person_hand, crops.draw_mano)
     with pytest.raises(InputError, match="flip_chance"):
         data.Crops(made[0]["training"], pose2pose.Pose2PoseHand.input, "gt", {"flip_chance": 0.5})
