@@ -22,6 +22,7 @@ SYSTEMS = {
     ],
     "wholebody": [
         "wholebody_layers",
+        "wholebody_joints",
         "wholebody_primitives",
         "wholebody_pose2pose",
         "wholebody_hand4whole",

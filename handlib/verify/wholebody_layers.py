@@ -1,26 +1,17 @@
-"""The body layers, hand and benchmark joints, and joint sets of whole bodies against the published programs."""
+"""The body layers, hand and benchmark joints of whole bodies against the published programs."""
 
 import functools
 
 import numpy as np
 import torch
 
-from handlib import bodies, body_joints, networks
+from handlib import bodies
 from handlib.bodies import files, smplx, wholebody
 from handlib.bodies.mano import ManoLayer
-from handlib.crops.person import SPANS
-from handlib.networks.blocks import person
 from handlib.verify import Row, Skip, standin
 from handlib.verify.reference import deviation
 
 _TOLERANCE_M = 1e-6
-_SETS = {
-    "smplx_pose_53": body_joints.POSES53, "supervision_137": body_joints.SMPLX137,
-    "position_net_65": body_joints.SMPLX65, "MSCOCO": body_joints.COCO_WHOLEBODY, "MPII": body_joints.MPII16,
-    "Human36M": body_joints.HUMAN36M17, "MPI_INF_3DHP": body_joints.MPI_INF_3DHP17,
-    "AGORA_127": body_joints.SMPLX127, "smpl_24": body_joints.SMPL24, "smpl_33": body_joints.SMPL33,
-    "smpl_position_25": body_joints.SMPL25,
-}  # fmt: skip
 _PARAMETERS = {  # of the smplx package -> of the layer
     "global_orient": "root_pose", "body_pose": "body_pose", "left_hand_pose": "lhand_pose",
     "right_hand_pose": "rhand_pose", "jaw_pose": "jaw_pose", "leye_pose": "leye_pose", "reye_pose": "reye_pose",
@@ -75,54 +66,4 @@ def mano_layer(ref):
         yield Row("mano", f"{key}_m", deviation(joints, stored[f"mano_{key}"]), _TOLERANCE_M)
 
 
-def joint_sets(ref):
-    """Names, order and mirror pairs of every joint set; deviations are counts."""
-    for source in ("h4w", "osx", "p2p"):
-        name = f"joints/joint_sets_{source}.json"
-        stored = ref.json(name) if ref.has(name) else {}
-        for key in stored.keys() & _SETS.keys():
-            joint_set, facts = _SETS[key], stored[key]
-            wrong = set(enumerate(joint_set.joints)) ^ set(enumerate(facts["names"]))
-            yield Row(f"{source}/{key}", "joints that differ", float(len(wrong)), 0.0)
-            if "flip_pairs" in facts:
-                order = np.arange(len(joint_set))
-                for left, right in facts["flip_pairs"]:
-                    order[[left, right]] = right, left
-                wrong = (body_joints.mirrored(joint_set) != order).sum()
-                yield Row(f"{source}/{key}", "mirror images that differ", float(wrong), 0.0)
-            if "index_into_smplx_144" in facts:
-                wrong = (body_joints.FROM_SMPLX144 != facts["index_into_smplx_144"]).sum()
-                yield Row(f"{source}/{key}", "places in the 144 that differ", float(wrong), 0.0)
-
-
-def constants(ref):
-    """Sizes of crops and volumes, the virtual camera, and what it spans (pixels, cells, metres)."""
-    for source, network in (("h4w", "hand4whole"), ("osx", "osx_b")):
-        name = f"joints/joint_sets_{source}.json"
-        if ref.has(name):
-            net, known = networks._network_class(network), ref.json(name)["config"]
-            spans = [SPANS["body"], SPANS["lhand"], SPANS["face"]]
-            ours = [*net.input.size[::-1], *net.input.volume, *net.hand_volume, *person.PERSON[::-1], *spans]
-            theirs = [*known["input_img_shape"], *known["output_hm_shape"], *known["output_hand_hm_shape"]]
-            theirs += [*known["input_body_shape"], *(known[f"{part}_3d_size"] for part in ("body", "hand", "face"))]
-            yield Row(source, "crop, volumes, depths", deviation(ours, theirs), 0.0)
-            yield Row(source, "virtual camera", deviation(*_cameras(person.PERSON, person.PERSON_SPAN, known)), 0.0)
-    name = "joints/joint_sets_p2p.json"
-    for part, known in (ref.json(name)["config"] if ref.has(name) else {}).items():
-        net = networks._network_class(f"pose2pose_{part}")
-        ours, theirs = (
-            [*net.input.size[::-1], *net.input.volume],
-            [*known["input_img_shape"], *known["output_hm_shape"]],
-        )
-        yield Row(f"p2p/{part}", "crop, volume", deviation(ours, theirs), 0.0)
-        if hasattr(net, "span"):
-            yield Row(f"p2p/{part}", "virtual camera", deviation(*_cameras(net.input.size, net.span, known)), 0.0)
-
-
-def _cameras(size, span, known):
-    """Focal lengths, principal point and span: ours, theirs."""
-    ours = [person.FOCAL, person.FOCAL, size[0] / 2, size[1] / 2, span]
-    return ours, [*known["focal"], *known["princpt"], known["camera_3d_size"]]
-
-
-CHECKS = [smplx_layer, mano_layer, joint_sets, constants]
+CHECKS = [smplx_layer, mano_layer]
