@@ -7,15 +7,13 @@ unless the settings ask for one.
 """
 
 import contextlib
-import functools
-import hashlib
 import logging
 import shutil
 import sys
 import warnings
-from pathlib import Path
 
 import handlib
+from handlib import inputs
 from handlib.files import InputError, read_yaml, require_known
 
 MEND_INSTALL = "pip install 'handlib[cluster]' (dask, distributed and dask-jobqueue)"
@@ -164,15 +162,4 @@ def _said(found):
 
 def code_version():
     """``0.1.0 (code 1a2b3c4d5e6f)``: the version, and a hash of the package's files as this process found them."""
-    return f"{handlib.__version__} (code {code_hash()[:12]})"
-
-
-@functools.cache
-def code_hash():
-    """SHA-256 of handlib's files (code, recipes, data), by their paths inside the package; hexadecimal."""
-    root, digest = Path(__file__).parent, hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return f"{handlib.__version__} (code {inputs.code_hash()[:12]})"

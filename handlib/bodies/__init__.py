@@ -5,6 +5,7 @@
 
 import importlib
 
+from handlib import inputs
 from handlib.files import InputError
 
 _MODELS = {"mano_left": "mano", "mano_right": "mano"}
@@ -30,6 +31,8 @@ def load(path, name, **options):
     """
     if name not in _MODELS:
         raise InputError("bodies.load", f"there is no body model '{name}'", f"one of: {', '.join(names())}", "name")
+    if path is not None and str(path) != "free":
+        inputs.note("tree", path)
     return importlib.import_module(f"handlib.bodies.{_MODELS[name]}").load(path, name, **options)
 
 

@@ -8,6 +8,7 @@ and ``prepare(root)`` where something must be made of the official files first; 
 import importlib
 import inspect
 
+from handlib import inputs
 from handlib.files import InputError, require_known
 
 FOLDERS = {  # where each data set lies below a data root
@@ -43,6 +44,7 @@ def read(name, root, split, **options):
     or damaged.
     """
     make = _module(name).reader
+    inputs.note("tree", root)
     return make(root, split, **_used(name, make, options))
 
 

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 import handlib
-from handlib import files
+from handlib import files, inputs
 from handlib.files import InputError
 
 WEIGHTS, FACTS = "weights.safetensors", "network.json"
@@ -51,6 +51,7 @@ def read(path):
     empty. InputError when the file is missing, damaged, holds something else, or names code that would run.
     """
     path = files.require(path, "give a checkpoint file, or a folder that networks.save wrote")
+    inputs.note("file", path)
     if path.is_dir():
         return _read_folder(path)
     if path.suffix == ".safetensors":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib import pictures
+from handlib import inputs, pictures
 from handlib.files import InputError, sha256
 from handlib.packs import layout, store
 
@@ -133,6 +133,7 @@ def open_pack(folder):
     """
     folder = Path(folder)
     manifest = layout.read_manifest(folder)
+    inputs.note("pack", folder)
     for name, expected in manifest["files"].items():
         try:
             size = os.stat(folder / name).st_size

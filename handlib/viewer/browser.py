@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from handlib import bodies, render
+from handlib import bodies, inputs, render
 from handlib.geometry import centred_square, project
 from handlib.viewer import figures, mesh, palette
 
@@ -38,6 +38,7 @@ class State:
 def bodies_folder(data):
     """The data root's ``bodies/``, None where there is none: the free hand then."""
     folder = Path(data) / "bodies"
+    inputs.note("tree", folder)
     return folder if folder.is_dir() else None
 
 
