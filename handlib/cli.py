@@ -1,6 +1,7 @@
 """The command line: ``handlib --help``."""
 
 import argparse
+import os
 import sys
 
 from handlib import eval_command
@@ -37,7 +38,10 @@ def parser():
     pack.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the data set's; repeatable"
     )
-    pack.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    workers = pack.add_mutually_exclusive_group()
+    workers.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    workers.add_argument("--scheduler", default="", metavar="ADDRESS", help="pack on a running Dask cluster instead")
+    workers.add_argument("--slurm", default="", metavar="FILE", help="pack in SLURM jobs that this YAML file describes")
     pack.add_argument(
         "--bodies",
         default=None,
@@ -137,11 +141,13 @@ def _prepare(options):
 
 
 def _pack(options):
-    from handlib import packs, runs
+    from handlib import cluster, packs, runs
 
     extra = {name: runs.literal(value) for name, value in _settings(options.set).items()}
-    extra |= {"bodies": options.bodies} if options.bodies else {}
-    pack = packs.write(options.dataset, options.root, options.split, options.out, workers=options.workers, **extra)
+    extra |= {"bodies": os.path.abspath(options.bodies)} if options.bodies else {}
+    what = options.dataset, options.root, options.split, options.out
+    with cluster.connect(options.scheduler, options.slurm) as client:
+        pack = packs.write(*what, workers=options.workers, client=client, **extra)
     print(f"{len(pack)} samples in {options.out}")
 
 

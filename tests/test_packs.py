@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import interhand_tree
 import numpy as np
@@ -87,15 +89,16 @@ def test_manifest_says_what_is_inside(packed):
 
 
 def test_any_way_of_packing_gives_the_same_pack(tree, packed, tmp_path):
-    for number, options in enumerate([{"workers": 0}, {"workers": 2, "start_method": "spawn"}]):
+    for number, options in enumerate([{"workers": 0}, {"workers": 1}, {"workers": 3, "start_method": "spawn"}]):
         again = packs.write("interhand", tree, "test", tmp_path / str(number), shard_size=9, **options)
         assert again.manifest["hash"] == packed.manifest["hash"]
 
 
-def test_dask(tree, packed, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+def test_threads_of_a_worker(tree, packed, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    options = {"n_workers": 1, "threads_per_worker": 3, "processes": False}
+    options |= {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(**options) as local, distributed.Client(local, set_as_default=False) as client:
         again = packs.write("interhand", tree, "test", tmp_path / "dask", client=client, shard_size=9)
     assert again.manifest["hash"] == packed.manifest["hash"]
 
@@ -272,6 +275,101 @@ def test_two_writers(tree, packed, tmp_path, monkeypatch, capsys):
     second.join(60)
     assert len(written[0]) == len(packed) and (out / "manifest.json").stat().st_mtime_ns == before
     assert f"process {os.getpid()}" in capsys.readouterr().err and not (out / ".lock").exists()
+
+
+# A cluster of other processes
+
+
+@dataclasses.dataclass(frozen=True)
+class Deadly:
+    """Completes samples slowly, and kills its own process at one of them, the first few times."""
+
+    complete: object
+    folder: Path
+    key: str
+    times: int = 0
+
+    def __call__(self, sample):
+        time.sleep(0.02)
+        if sample["key"] == self.key and (number := len(os.listdir(self.folder))) < self.times:
+            (self.folder / str(number)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.complete(sample)
+
+
+@pytest.fixture(scope="module")
+def three():
+    """A Client of three worker processes."""
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    from handlib import cluster
+
+    with cluster.connect(local=3) as client:
+        yield client
+
+
+def deadly(tree, folder, times):
+    folder.mkdir()
+    reader = datasets.read("interhand", tree, "test")
+    reader.complete = Deadly(reader.complete, folder, reader[20]["key"], times)
+    return reader
+
+
+def test_a_killed_workers_shards_go_to_others(tree, packed, tmp_path, three):
+    pack = packs.write_from(deadly(tree, tmp_path / "deaths", 1), tmp_path / "out", client=three, shard_size=9)
+    assert os.listdir(tmp_path / "deaths") == ["0"]
+    assert pack.manifest["hash"] == packed.manifest["hash"]
+    assert sorted(os.listdir(pack.folder)) == sorted(os.listdir(packed.folder))
+
+
+def test_a_shard_that_kills_workers_is_named(tree, packed, tmp_path, three):
+    three.cluster.scheduler.allowed_failures, usual = 1, three.cluster.scheduler.allowed_failures
+    with pytest.raises(RuntimeError, match="shard 00002 .its first sample: .*2 workers ended(?s:.*)run again"):
+        packs.write_from(deadly(tree, tmp_path / "deaths", 99), tmp_path / "out", client=three, shard_size=9)
+    three.cluster.scheduler.allowed_failures = usual
+    kept = {path: path.stat().st_ino for path in tmp_path.glob("out/shards/0*")}
+    pack = packs.write("interhand", tree, "test", tmp_path / "out", workers=0, shard_size=9)
+    assert pack.manifest["hash"] == packed.manifest["hash"]
+    assert kept and kept == {path: path.stat().st_ino for path in kept}  # not packed again
+
+
+def test_interrupted_on_a_cluster(tree, packed, tmp_path, three, monkeypatch):
+    """What waits is cancelled, what runs ends before its time, and the next call goes on."""
+    from handlib.packs import clustered
+
+    whole, out = clustered.Cluster.collect, tmp_path / "out"
+
+    def interrupt(self):
+        if list(out.glob("shards/0*")):
+            raise KeyboardInterrupt
+        return whole(self)
+
+    monkeypatch.setattr(clustered.Cluster, "collect", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        packs.write_from(deadly(tree, tmp_path / "deaths", 0), out, client=three, shard_size=4)
+    assert not (out / ".lock").exists()
+    deadline = time.monotonic() + 30
+    while any(three.processing().values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert 0 < len(list(out.glob("shards/0*"))) < 8
+    monkeypatch.undo()
+    pack = packs.write("interhand", tree, "test", out, client=three, shard_size=4)
+    at_once = packs.write("interhand", tree, "test", tmp_path / "at_once", workers=0, shard_size=4)
+    assert pack.manifest["hash"] == at_once.manifest["hash"]
+
+
+def test_workers_must_see_the_data_and_the_folder(tree, tmp_path, three, monkeypatch):
+    from handlib.packs import clustered
+
+    monkeypatch.setattr(clustered, "PATIENCE", 0.1)
+    monkeypatch.chdir(tree.parent)  # of the workers it is another
+    reader = datasets.read("interhand", tree.name, "test")
+    with pytest.raises(InputError, match="InterHand2.6M_.*json: is not seen .on worker .* .tcp://(?s:.*)mount it"):
+        packs.write_from(reader, tmp_path / "out", client=three)
+    elsewhere = packs.shards.Shard(tmp_path / "elsewhere/shards/00000", [], [], None)
+    with pytest.raises(InputError, match="elsewhere: is not seen .on worker"):
+        with clustered.crew(three, tmp_path / "elsewhere", ()) as crew:
+            crew.submit(elsewhere)
+            crew.collect()
 
 
 class Keys(torch.utils.data.Dataset):
