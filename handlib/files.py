@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import reprlib
 import time
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def _plain(value):
 
 def read_json(path, mend="put the official file there"):
     """Parse a JSON file. Raises InputError when it is missing, is a folder, was cut short or is nested too deep."""
-    path = require(path, mend)
+    path = require_file(path, mend)
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -128,13 +129,43 @@ def read_yaml(path, mend):
     return values
 
 
+def read_text(path, mend):
+    """A file's text. InputError when it is missing, or is no text."""
+    path = require_file(path, mend)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise InputError(path, f"is no text ({error})", mend) from error
+
+
 def require(path, mend):
     """Return ``path`` as a Path; InputError when there is no such file or folder."""
     path = Path(path)
-    if not path.exists():
-        nearest = next((parent for parent in path.parents if parent.exists()), Path("/"))
+    if not os.path.exists(path):  # unlike pathlib's, it says no to a name that no file can have
+        nearest = next((parent for parent in path.parents if os.path.exists(parent)), Path("/"))
         raise InputError(path, f"does not exist (its path exists up to {nearest})", mend)
     return path
+
+
+def require_file(path, mend):
+    """As `require`, of a regular file: no folder, and no pipe or device, which may never end."""
+    path = require(path, mend)
+    if not os.path.isfile(path):
+        raise InputError(path, "is a folder" if path.is_dir() else "is no regular file", mend)
+    return path
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def shown(value):
+    """Any value as an error shows it: on one line and short, however large or deep it is."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return f"a {type(value).__name__}"
 
 
 def require_known(given, known, source, what="setting"):

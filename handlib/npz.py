@@ -10,24 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.files import InputError, require
+from handlib.files import InputError, require_file
 
 _KINDS = "biufcSU"  # numbers and text; objects are pickles
 _MUCH, _RATIO = 1 << 30, 200  # what unpacks to more bytes than that, and to so many times the file, is a bomb
 
 
-def read(path, mend, names=None, objects="refuse"):
+def read(path, mend, names=None, objects="refuse", most=None):
     """The arrays of a .npz -> {name: array}; only those of ``names`` that are there, where it is given.
 
-    objects: "skip" leaves out arrays of Python objects instead of refusing the file. Raises InputError when the file is
+    objects: "skip" leaves out arrays of Python objects instead of refusing the file; most: bytes that those arrays may
+    take together, by default what no file but a bomb needs. Raises InputError when the file is
     missing, no whole .npz, or holds something else than arrays of numbers and text.
     """
-    path = require(path, mend)
+    path = require_file(path, mend)
     try:
         with zipfile.ZipFile(path) as archive:
             members = {one.filename.removesuffix(".npy"): one for one in archive.infolist()}
             wanted = members if names is None else {name: members[name] for name in names if name in members}
-            _refuse_bomb(path, sum(one.file_size for one in wanted.values()), mend)
+            _refuse_bomb(path, sum(one.file_size for one in wanted.values()), mend, most)
             return {
                 name: array
                 for name, one in wanted.items()
@@ -41,7 +42,7 @@ def read(path, mend, names=None, objects="refuse"):
 
 def read_array(path, mend, mmap_mode=None):
     """The array of a .npy. Raises InputError as `read`."""
-    path = require(path, mend)
+    path = require_file(path, mend)
     try:
         with open(path, "rb") as file:
             _require_plain(file, path.stat().st_size)
@@ -86,9 +87,9 @@ def _require_plain(stream, size):
         raise ValueError(f"its header says shape {shape} of {dtype}, {claimed} bytes; there are {there}")
 
 
-def _refuse_bomb(path, unpacked, mend):
+def _refuse_bomb(path, unpacked, mend, most):
     packed = Path(path).stat().st_size
-    if unpacked > max(_MUCH, _RATIO * packed):
+    if unpacked > (most or max(_MUCH, _RATIO * packed)):
         raise InputError(path, f"unpacks from {packed} bytes to {unpacked}", mend)
 
 

@@ -5,8 +5,10 @@ and the child waits for them for ever, be it a packing worker or a data loader's
 """
 
 import functools
+import io
 import os
 import re
+import struct
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RUNS, _PLANES = b"RUNS", b"PLN1"
 _BANDS = 4
 _LARGEST = 1 << 28  # pixels that the size in a header may claim
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -29,15 +32,57 @@ def decode(data, channels=3):
     """Encoded bytes (JPEG, PNG, …) -> uint8 (h, w, 3) RGB, or (h, w) for ``channels`` 1. EXIF orientation is not
     applied.
 
-    Raises BrokenPicture when the decoder gives up; see `require_whole` for what it lets pass.
+    Raises BrokenPicture when the decoder gives up, and for a header that claims more than 2^28 pixels; see
+    `require_whole` for what it lets pass.
     """
     if data[:4] == _PLANES:
         return decode_planes(data)
+    size(data)
     flags = _RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        picture = None
     if picture is None:
         raise BrokenPicture("does not decode")
     return picture
+
+
+def size(data):
+    """(width, height) that the header of an encoded picture claims, read before anything is decoded. BrokenPicture for
+    one that claims more than 2^28 pixels, and for bytes that begin like no picture.
+    """
+    found = _claimed(data)
+    if found is None or min(found) < 1:
+        raise BrokenPicture("does not decode")
+    if found[0] * found[1] > _LARGEST:
+        raise BrokenPicture(f"claims to be {found[0]} x {found[1]} pixels")
+    return found
+
+
+def _claimed(data):
+    if is_png(data):
+        return struct.unpack_from(">II", data, 16) if len(data) >= 24 else None
+    if data[:2] == b"\xff\xd8":
+        return _jpeg_size(data)
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.size
+    except Exception:  # whatever its many readers raise: it is no picture
+        return None
+
+
+def _jpeg_size(data):
+    """(width, height) of the first frame, None where there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _JPEG_FRAMES:
+            return struct.unpack_from(">HH", data, at + 5)[::-1]
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def is_png(data):
@@ -129,10 +174,9 @@ def decode_runs(data):
         raise BrokenPicture("is no whole run-length mask")
     height, width, count = header.tolist()
     lengths, values = np.frombuffer(data, "<u4", count, 16), np.frombuffer(data, np.uint8, count, 16 + 4 * count)
-    flat = values.repeat(lengths)
-    if flat.size != height * width:
+    if lengths.sum(dtype=np.uint64) != height * width or height * width > _LARGEST:
         raise BrokenPicture("is no whole run-length mask")
-    return flat.reshape(height, width)
+    return values.repeat(lengths).reshape(height, width)
 
 
 def require_whole(data):

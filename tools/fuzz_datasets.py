@@ -105,6 +105,7 @@ def _read_interhand(folder):
 
 
 def _digit(folder):
+    shutil.rmtree(folder)
     interhand_tree.build(folder, splits=())
     interhand_tree.add_digit_files(folder, "val")
     for path in (folder / "annotations").glob("*/*"):

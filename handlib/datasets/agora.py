@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from handlib import geometry
+from handlib.bodies.free_body import GENDERS
 from handlib.datasets import agora_files as files
 from handlib.datasets import agora_frames, coco, people
 from handlib.datasets.base import Skip, fits_of
-from handlib.files import InputError, read_json, require_known
+from handlib.files import InputError, require_known, shown
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"hand4whole": "AGORA_{}_SMPLX.json", "osx": "AGORA_{}.json"}
@@ -138,10 +139,8 @@ class Agora(people.People):
         self.people = list(self._boxes(path) if split == "test" else self._annotations(path))
 
     def _boxes(self, path):
-        found = read_json(path, OFFICIAL)
-        for picture, name in enumerate(found):
-            coco.relative(path, name, name)
-            for number, entry in enumerate(found[name]):
+        for picture, (name, entries) in enumerate(files.test_boxes(path).items()):
+            for number, entry in enumerate(entries):
                 box, whole = coco.box(path, entry, "bbox", f"{name}[{number}]")
                 yield picture, number, f"test/{name}", box, whole, {}, None, {}
 
@@ -155,7 +154,10 @@ class Agora(people.People):
             number = coco.whole(path, item, "person_id" if self.source == "hand4whole" else "id", where)
             if not item.get("is_valid", True):
                 return number, None
-            return number, box, whole, boxes, item.get("gender"), paths
+            gender = item.get("gender") or "neutral"
+            if gender not in GENDERS:
+                raise InputError(path, f"is {shown(gender)}", f"one of {', '.join(GENDERS)}", f"{where}.gender")
+            return number, box, whole, boxes, gender, paths
 
         names = ("file_name_3840x2160", "file_name_1280x720")
         pictures, rows = coco.read(path, take, names=names, sized=False, mend=OFFICIAL)

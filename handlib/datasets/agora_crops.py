@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 
 from handlib import geometry, pictures
-from handlib.datasets import agora, coco
-from handlib.files import progress, read_json, write_atomic, write_json
+from handlib.datasets import agora, agora_files, coco
+from handlib.files import progress, write_atomic, write_json
 
 _TOPS = {"hand4whole": ("images_3840x2160", "person_id", "person_id"), "osx": ("3840x2160", "ann_id", "pid")}
 
@@ -46,7 +46,7 @@ def persons(path, split, which):
     top, own, test = _TOPS[which]
     found = {}
     if split == "test":
-        for name, entries in read_json(path, agora.OFFICIAL).items():
+        for name, entries in agora_files.test_boxes(path).items():
             file = coco.relative(path, name, name)
             boxes = [coco.box(path, entry, "bbox", f"{name}[{n}]")[0] for n, entry in enumerate(entries)]
             found[f"{top}/test/{file}"] = [(f"{Path(file).stem}_{test}_{n}", box) for n, box in enumerate(boxes)]

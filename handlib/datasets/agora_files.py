@@ -4,6 +4,7 @@ import numpy as np
 
 from handlib import body_joints, geometry, safe_pickle
 from handlib.datasets import coco, people, pickled_tensors
+from handlib.datasets import numbers as figures
 from handlib.files import InputError, read_json
 
 PATHS = {  # source -> {kind of file: the annotation's member that holds its path}
@@ -18,6 +19,7 @@ _POSE = ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose", "le
 _FOLDERS = "images_3840x2160", "3840x2160"
 _NAMES = {"hand4whole": ("person_id",), "osx": ("ann_id",), "any": ("person_id", "pid")}  # "any": of the test split
 SHAPES = 10
+_FLATTEST = 1e-9  # of a map's determinant
 
 
 def crop_of(root, folder, stem, number, source):
@@ -34,12 +36,27 @@ def crop_of(root, folder, stem, number, source):
     return None
 
 
+def test_boxes(path):
+    """{a picture's name: [an entry with a box for each person]} of the test split's file. Raises InputError."""
+    found = read_json(path, MEND)
+    if not isinstance(found, dict) or not all(isinstance(entries, list) for entries in found.values()):
+        raise InputError(path, "does not hold a list of boxes for each picture", MEND)
+    for name in found:
+        coco.relative(path, name, "a picture's name")
+    return found
+
+
 def told(path):
     """What the file beside a crop says: its size, as `coco.Picture`, and the map (2, 3). Raises InputError."""
     found = read_json(path, MEND)
     width, height = (coco.whole(path, found, f"resized_{side}", "crop") for side in ("width", "height"))
+    if not all(0 < side < coco.LARGEST_SIDE for side in (width, height)):
+        raise InputError(path, f"is {width} x {height} pixels", MEND, "crop.resized_width")
     member = next((one for one in ("affine_mat", "img2bb_trans") if one in found), "affine_mat")
-    return coco.Picture(path.stem, width, height, found), coco.numbers(path, found, member, (2, 3), "crop")
+    affine = coco.numbers(path, found, member, (2, 3), "crop")
+    if abs(np.linalg.det(affine[:, :2])) < _FLATTEST:
+        raise InputError(path, "maps the picture to a line", MEND, f"crop.{member}")
+    return coco.Picture(path.stem, width, height, found), affine
 
 
 def opened(sample):
@@ -77,10 +94,10 @@ def _osx(sample, paths):
     out["smplx_pose_valid"][0] = False  # it is the world's
     out["smplx_joints_valid"][:] = False
     if "verts" in paths:
-        raw = read_json(paths["verts"], MEND)
-        out["smplx_verts"] = coco.numbers(paths["verts"], {"verts": raw}, "verts", (len(raw), 3), "file").astype(
-            np.float32
-        )
+        verts = figures.fitting(read_json(paths["verts"], MEND), (None, 3))
+        if verts is None or not len(verts):
+            raise InputError(paths["verts"], "is not a list of points, 3 finite numbers each", MEND, "verts")
+        out["smplx_verts"] = verts.astype(np.float32)
     K = people.virtual_camera(sample["bbox"], _size(sample), bool(sample["bbox_final"]))
     return out | {"K": K}
 
@@ -97,8 +114,9 @@ def _checked(path, told, shapes=SHAPES):
     if not isinstance(told, dict):
         raise InputError(path, "holds no parameters by name", MEND)
     read = {name: coco.numbers(path, told, name, (size,), "parameters") for name, size in _PARAMETERS.items()}
-    shape = np.ravel(np.asarray(told.get("betas"), np.float64))
-    if shape.size < shapes or not np.isfinite(shape).all():
+    shape = figures.array(told.get("betas"), 1 << 10)
+    shape = np.zeros(0) if shape is None else shape.ravel()
+    if shape.size < shapes:
         raise InputError(path, f"is not at least {shapes} finite numbers", MEND, "betas")
     return read | {"betas": shape[:shapes]}
 

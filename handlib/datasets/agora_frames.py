@@ -50,6 +50,9 @@ def of_columns(columns, where):
         yield dict(zip(columns, values, strict=True))
 
 
+_MOST = 10_000  # columns
+
+
 # What a pickled frame names: the frame, its manager with blocks of equally typed columns, and the axes' indices.
 
 
@@ -66,7 +69,10 @@ def _columns_of_blocks(blocks, axes):
 
 def _labels(index):
     if "data" not in index:
-        return list(range(index["start"], index["stop"], index["step"]))
+        numbers = range(index["start"], index["stop"], index["step"])
+        if len(numbers) > _MOST:
+            raise ValueError(f"a frame of {len(numbers)} columns")
+        return list(numbers)
     return [str(name) for name in index["data"]]
 
 

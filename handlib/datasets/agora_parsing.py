@@ -22,15 +22,17 @@ root joint at rest is needed.
 
 import functools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 
 from handlib.bodies.free_body import GENDERS
 from handlib.datasets import agora_files, agora_frames, agora_world, coco
+from handlib.datasets import numbers as figures
 from handlib.datasets.agora import SOURCES
 from handlib.datasets.agora_bodies import Bodies
-from handlib.files import InputError, progress, require_known, write_json, write_text
+from handlib.files import InputError, progress, require_known, shown, write_json, write_text
 
 SPLITS = ("train", "validation")
 _COUNTS = {"gt_joints_2d": (127, 2), "gt_joints_3d": (127, 3), "gt_verts": (10475, 3)}
@@ -42,6 +44,12 @@ PARTS = {  # rows of the 127 joints
 }
 _TOLD = ("gender", "kid", "occlusion", "isValid", "age", "ethnicity")
 _EACH = ("gt_path_smplx", "gender", "kid", "isValid", "X", "Y", "Z", "Yaw")  # a list, an entry per person
+_FLAG, _NUMBER = (bool, np.bool_, int, np.integer), (int, float, np.number)
+_KINDS = {  # what an entry of a list is
+    "gt_path_smplx": (str, "a path"), "gender": (str, "a word"), "kid": (_FLAG, "true or false"),
+    "isValid": (_FLAG, "true or false"), "occlusion": (_NUMBER, "a number"), "age": (str, "a word"),
+    "ethnicity": (str, "a word"), **dict.fromkeys(("X", "Y", "Z", "Yaw"), (_NUMBER, "a number")),
+}  # fmt: skip
 _TRUTH = ("gt_joints_2d", "gt_joints_3d", "gt_verts")
 _DIGITS = 7  # after the point, of metres and pixels: more than float32 keeps, and half as large
 _TOPS = {"hand4whole": ("images_", ""), "osx": ("", "images_")}  # before "3840x2160": where the pictures may lie
@@ -173,9 +181,9 @@ def box(joints):
 
 def _checked(row, path):
     """A row of a data frame; InputError where its lists are absent or of different lengths."""
-    where = f"{path}, {row['imgPath']}"
+    where = f"{path}, {shown(row['imgPath'])}"
     count = None
-    for key in (*_EACH, *(key for key in _TRUTH if key in row)):
+    for key in (*_EACH, *(key for key in (*_TRUTH, *_TOLD) if key in row and key not in _EACH)):
         if key not in row:
             mend = f"use the official camera data frames of SMPL-X; there is: {', '.join(map(str, row))}"
             raise InputError(where, "is no column of it", mend, key)
@@ -184,9 +192,13 @@ def _checked(row, path):
         count = len(row[key]) if count is None else count
         if len(row[key]) != count:
             raise InputError(where, f"has {len(row[key])} entries for {count} people", agora_frames.MEND, key)
+    for key, (kinds, what) in _KINDS.items():
+        odd = [value for value in row.get(key, ()) if not isinstance(value, kinds)]
+        if odd:
+            raise InputError(where, f"is {shown(odd[0])}", f"use {what}, as in the official data frames", key)
     odd = [gender for gender in row["gender"] if gender not in GENDERS]
     if odd:
-        raise InputError(where, f"is {str(odd[0])!r}", f"it is one of {', '.join(GENDERS)}", "gender")
+        raise InputError(where, f"is {shown(odd[0])}", f"it is one of {', '.join(GENDERS)}", "gender")
     return row
 
 
@@ -194,10 +206,8 @@ def _points(row, key, number, where):
     """One person's joints or vertices, float64; InputError for what is none."""
     if key not in row:
         raise InputError(where, "is no column of the data frame", agora_frames.MEND, key)
-    try:
-        points = np.squeeze(np.asarray(row[key][number], np.float64))
-    except (TypeError, ValueError):
-        points = np.array(np.nan)
-    if points.shape != _COUNTS[key] or not np.isfinite(points).all():
-        raise InputError(where, f"is not {_COUNTS[key]} finite numbers but {points.shape}", agora_frames.MEND, key)
+    points = figures.array(row[key][number], math.prod(_COUNTS[key]))
+    points = np.zeros(0) if points is None else np.squeeze(points)
+    if points.shape != _COUNTS[key]:
+        raise InputError(where, f"is not {_COUNTS[key]} finite numbers", agora_frames.MEND, key)
     return points

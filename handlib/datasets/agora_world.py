@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from handlib import geometry
+from handlib.datasets import numbers as figures
 from handlib.files import InputError
 
 SIZE = (3840, 2160)
@@ -39,7 +40,7 @@ class Camera(NamedTuple):
 
 def camera(row):
     """The `Camera` of a data frame's row (a mapping: imgPath, and of some pictures camX, camY, camZ, camYaw)."""
-    name = str(row["imgPath"])
+    name = row["imgPath"]
     known = next((value for part, value in _CAMERAS.items() if part in name), None)
     if known is None:
         focal, pitch = _OTHER
@@ -95,10 +96,7 @@ def _axes(place):
 
 
 def _number(values, key):
-    try:
-        number = float(values[key])
-    except (KeyError, TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
+    number = figures.array(values.get(key), 1)
+    if number is None or number.size != 1:
         raise InputError(f"picture {values['imgPath']}", "is no finite number", "use the official data frame", key)
-    return number
+    return float(number.reshape(())) if number.ndim else float(number)

@@ -1,10 +1,14 @@
 """What every reader of a data set gives, and how it says that a sample cannot be used."""
 
 import abc
+import os
+import stat
 from pathlib import Path
 
 from handlib import pictures
-from handlib.files import read_json
+from handlib.files import InputError, read_json
+
+_LARGEST = 1 << 28  # bytes of a picture's file
 
 
 class Skip(Exception):
@@ -63,10 +67,13 @@ class Reader(abc.ABC):
 
 
 def read_bytes(sample):
-    """The bytes of ``sample['image_path']``; raises Skip when there is no such file."""
+    """The bytes of ``sample['image_path']``; raises Skip when there is none, or none that a picture could be."""
     try:
+        found = os.stat(sample["image_path"])
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:  # a pipe or a device may never end
+            raise Skip(sample["key"], "image is no file of a picture", f"{found.st_size} bytes")
         return Path(sample["image_path"]).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Skip(sample["key"], "image is missing", type(error).__name__) from error
 
 
@@ -81,11 +88,12 @@ def check_picture(sample, data):
     """Decode ``data``; raises Skip when it is no whole picture of the size that the annotation says. Returns RGB."""
     try:
         pictures.require_whole(data)
-        image = pictures.decode(data)
+        size = pictures.size(data)
+        image = pictures.decode(data) if size == (sample["width"], sample["height"]) else None
     except pictures.BrokenPicture as error:
         raise Skip(sample["key"], f"image {error}") from error
-    if image.shape[:2] != (sample["height"], sample["width"]):
-        detail = f"{image.shape[1]} x {image.shape[0]}, annotated {sample['width']} x {sample['height']}"
+    if image is None or image.shape[:2] != (sample["height"], sample["width"]):
+        detail = f"{size[0]} x {size[1]}, annotated {sample['width']} x {sample['height']}"
         raise Skip(sample["key"], "image has another size than annotated", detail)
     return image
 
@@ -95,4 +103,10 @@ def fits_of(folder, official="MANO"):
     the free hand or body), else ``official``.
     """
     marker = Path(folder) / "body_model.json"
-    return str(read_json(marker).get("model")) if marker.exists() else official
+    if not marker.exists():
+        return official
+    told = read_json(marker)
+    model = told.get("model") if isinstance(told, dict) else None
+    if not isinstance(model, str):
+        raise InputError(marker, "names no body model", "take the file away where the fits are official ones", "model")
+    return model

@@ -4,13 +4,17 @@ Every data set of whole bodies comes in this layout, each with members of its ow
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
+from handlib.datasets import numbers as figures
 from handlib.datasets.json_stream import items
-from handlib.files import InputError
+from handlib.files import InputError, shown
 
 MEND = "use the official file, unchanged; copy or download it again"
+LARGEST_SIDE = 1 << 16  # pixels
+_FOCAL = ("focal", "f")  # members that are focal lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,37 +64,50 @@ def read(path, take, names=("file_name",), sized=True, keep=None, empty=False, m
 def _picture(path, item, number, names, sized):
     paths = [relative(path, item.get(name), f"images, id {number}, {name}") for name in names]
     sides = [item.get("width"), item.get("height")]
-    if sized and not all(type(side) is int and side > 0 for side in sides):
-        raise InputError(path, f"picture {number} has size {sides}", MEND, "images")
+    if sized and not all(type(side) is int and 0 < side < LARGEST_SIDE for side in sides):
+        raise InputError(path, f"picture {number} has size {shown(sides)}", MEND, "images")
     return Picture(paths[0], *(sides if sized else (0, 0)), item)
 
 
 def relative(path, name, where):
-    """``name`` as a path that stays below the data; a slash before it is dropped. InputError for another."""
+    """``name`` as a path that stays below the data; a slash before it is dropped. InputError for another.
+
+    Symbolic links below the data are followed wherever they lead: data sets are spread over disks by them.
+    """
     parts = name.replace("\\", "/").lstrip("/").split("/") if isinstance(name, str) else [""]
     kept = [part for part in parts if part != "."]
-    if not kept or {"", ".."} & set(kept) or "\0" in name:
-        raise InputError(path, f"{str(name)[:120]!r} is no path below the data", MEND, where)
+    if not kept or {"", ".."} & set(kept) or not is_name(name):
+        raise InputError(path, f"{shown(name)} is no path below the data", MEND, where)
     return "/".join(kept)
+
+
+def is_name(name):
+    """Whether text can name a file: no longer than a system's longest path, no NUL, nothing that has no bytes."""
+    try:
+        return len(name.encode()) < 4096 and "\0" not in name
+    except UnicodeEncodeError:
+        return False
 
 
 def whole(path, item, name, where):
     """A member that must be a whole number. Raises InputError."""
     value = item.get(name) if isinstance(item, dict) else None
-    if type(value) is not int:
-        raise InputError(path, "is no whole number", MEND, f"{where}.{name}")
+    if type(value) is not int or abs(value) >= 1 << 63:
+        raise InputError(path, f"is {shown(value)}, no whole number", MEND, f"{where}.{name}")
     return value
 
 
 def numbers(path, item, name, shape, where):
-    """A member as float64 numbers of a shape (a list of as many is enough). Raises InputError."""
-    value = item.get(name) if isinstance(item, dict) else None
-    try:
-        found = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        found = np.array(np.nan)
-    if found.size != np.prod(shape, dtype=int) or not np.isfinite(found).all():
-        raise InputError(path, f"is not {list(shape)} finite numbers", MEND, f"{where}.{name}")
+    """A member as float64 numbers of a shape (a list of as many is enough), focal lengths above 0. Raises
+    InputError.
+    """
+    value, count = item.get(name) if isinstance(item, dict) else None, math.prod(shape)
+    found = figures.array(value, count)
+    if found is None or found.size != count:
+        problem = f"is not {list(shape)} finite numbers up to {figures.LARGEST:g}"
+        raise InputError(path, problem, MEND, f"{where}.{name}")
+    if name in _FOCAL and not figures.is_focal(found):
+        raise InputError(path, f"is {shown(value)}: no focal length", MEND, f"{where}.{name}")
     return found.reshape(shape)
 
 

@@ -8,14 +8,17 @@ field by field, whether it holds what the original release says.
 import array
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
+from handlib.datasets import coco
+from handlib.datasets import numbers as figures
 from handlib.datasets.json_stream import items
-from handlib.files import InputError
+from handlib.files import InputError, shown
 
 MEND = "use the published file, unchanged; or read the original release, which needs no such file"
 
@@ -72,12 +75,13 @@ def read(path, numbers, words=None):
 
 def _picture(path, item, pictures):
     item = item if isinstance(item, dict) else {}
-    number, name, size = item.get("id"), item.get("file_name"), [item.get("width"), item.get("height")]
+    name, size = item.get("file_name"), [item.get("width"), item.get("height")]
     parts = name.replace("\\", "/").split("/") if isinstance(name, str) else [""]
-    if type(number) is not int or {"", "..", "."} & set(parts) or "\0" in name:
-        raise InputError(path, f"{str(item)[:120]} has no number or no path below the data", MEND, "images")
-    if not all(type(side) is int and side > 0 for side in size):
-        raise InputError(path, f"picture {number} has size {size}", MEND, "images")
+    if {"", "..", "."} & set(parts) or not coco.is_name(name):
+        raise InputError(path, f"{shown(item)} has no path below the data", MEND, "images")
+    number = coco.whole(path, item, "id", f"images[{len(pictures)}]")
+    if not all(type(side) is int and 0 < side < coco.LARGEST_SIDE for side in size):
+        raise InputError(path, f"picture {number} has size {shown(size)}", MEND, "images")
     pictures[number] = "/".join(parts), size
 
 
@@ -94,14 +98,13 @@ class _Rows:
         item = item if isinstance(item, dict) else {}
         where = f"annotations[{len(self.ids)}]"
         for name in ("id", "image_id"):
-            if type(item.get(name)) is not int:
-                raise InputError(self.path, "is no whole number", MEND, f"{where}.{name}")
+            coco.whole(self.path, item, name, where)
         own = {name: self._values(item, name, shape, where) for name, shape in self._shapes.items()}
         said = {name: item.get(name) for name in self._known}
         for name, value in said.items():
             if value not in self._known[name]:
                 raise InputError(
-                    self.path, f"is {value!r}", f"one of {', '.join(self._known[name])}", f"{where}.{name}"
+                    self.path, f"is {shown(value)}", f"one of {', '.join(self._known[name])}", f"{where}.{name}"
                 )
         row = self.ids.setdefault(item["id"], len(self.ids))
         for flat, values in ((self._flat[name], own[name]) for name in own):
@@ -113,14 +116,13 @@ class _Rows:
         value = item
         for member in name.split("."):
             value = value.get(member) if isinstance(value, dict) else None
-        try:
-            found = np.array(value, np.float64)
-        except (TypeError, ValueError):
+        found = figures.array(value, 2 * math.prod(shape))
+        if found is None or (name.endswith("focal") and not figures.is_focal(found)):
             found = np.array(np.nan)
         if found.ndim == len(shape) and found.shape[-1] > shape[-1] and len(shape) > 1:
             found = found[..., : shape[-1]]
         if found.shape != tuple(shape) or not np.isfinite(found).all():
-            raise InputError(self.path, f"is not {list(shape)} finite numbers", MEND, f"{where}.{name}")
+            raise InputError(self.path, f"is {shown(value)}, not {list(shape)} finite numbers", MEND, f"{where}.{name}")
         return np.ascontiguousarray(found)
 
     def arrays(self):

@@ -1,28 +1,32 @@
 """DexYCB's files: meta.yml of each sequence, calibration/, and the labels of each image."""
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from handlib import geometry
+from handlib import geometry, npz
 from handlib.bodies import files as models
 from handlib.bodies import free
 from handlib.datasets import dexycb_splits as lists
+from handlib.datasets import numbers
 from handlib.datasets.base import Skip
-from handlib.files import InputError, require
+from handlib.datasets.coco import is_name
+from handlib.files import InputError, read_text, require, shown
 
 OFFICIAL = "unpack DexYCB's archives there, one per subject, and calibration (https://dex-ycb.github.io)"
 LABELS = {"joint_3d": (1, 21, 3), "joint_2d": (1, 21, 2), "pose_m": (1, 51), "pose_y": (None, 3, 4)}
 NO_HAND = -1
-_DAMAGED = (  # whatever numpy and zipfile raise
-    OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError,
-    NotImplementedError,
-)  # fmt: skip
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as safe_load, in C where PyYAML has it
+_LARGEST = 1 << 20  # bytes of an image's labels that are read
+_DEEPEST, _LONGEST = 1000, 1 << 20  # lists in a YAML file, and its characters
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """As safe_load, in C where PyYAML has it; mappings are not merged, which a few lines can make endless."""
+
+    def flatten_mapping(self, node):
+        pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Calibration:
             raise InputError(path, "is missing or has no members", OFFICIAL, "color")
         fx, fy, cx, cy = (float(_array(path, f"color.{name}", color.get(name), ()))
                           for name in ("fx", "fy", "ppx", "ppy"))  # fmt: skip
+        if not numbers.is_focal((fx, fy)):
+            raise InputError(path, f"is {fx}, {fy}: no focal lengths", OFFICIAL, "color.fx")
         return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
     def extrinsics(self, name):
@@ -87,7 +93,11 @@ class Calibration:
         if not isinstance(found, dict):
             raise InputError(path, "is missing or has no members", OFFICIAL, "extrinsics")
         names = [serial for serial in lists.SERIALS if serial in found]
-        return {name: _array(path, f"extrinsics.{name}", found[name], 12).reshape(3, 4) for name in names}
+        read = {name: _array(path, f"extrinsics.{name}", found[name], 12).reshape(3, 4) for name in names}
+        for name, transform in read.items():
+            if not numbers.is_rotation(transform[:, :3]):
+                raise InputError(path, "holds no rotation", OFFICIAL, f"extrinsics.{name}")
+        return read
 
 
 def sequences(root, subject, calibration, wanted):
@@ -120,10 +130,14 @@ def sequences(root, subject, calibration, wanted):
 def _sequence(path, meta, subject, place, calibration):
     sides = meta.get("mano_sides")
     if not isinstance(sides, list) or sides[:1] not in (["right"], ["left"]):
-        raise InputError(path, f"is {sides}", "use the official file: it is a list of 'right' or 'left'", "mano_sides")
+        raise InputError(
+            path, f"is {shown(sides)}", "use the official file: it is a list of 'right' or 'left'", "mano_sides"
+        )
     ids = _array(path, "ycb_ids", meta.get("ycb_ids"), (None,))
     if not len(ids) or not np.isin(ids, np.arange(1, len(lists.OBJECTS) + 1)).all():
-        raise InputError(path, f"is {meta.get('ycb_ids')}", "use the official file: numbers from 1 to 21", "ycb_ids")
+        raise InputError(
+            path, f"is {shown(meta.get('ycb_ids'))}", "use the official file: numbers from 1 to 21", "ycb_ids"
+        )
     grasped = _whole_number(path, meta, "ycb_grasp_ind")
     if grasped >= len(ids):
         raise InputError(path, f"is {grasped} of {len(ids)} objects", "use the official file", "ycb_grasp_ind")
@@ -160,9 +174,12 @@ def components(bodies, side):
 
 def read_yaml(path):
     """A YAML file's mapping; nothing in it is run. Raises InputError when it is missing, damaged or no mapping."""
+    text = read_text(path, OFFICIAL)
+    if _depth(text) > _DEEPEST or len(text) > _LONGEST:
+        raise InputError(path, "is larger, or nested deeper, than any of DexYCB's", "copy it again")
     try:
-        found = _Loader(require(path, OFFICIAL).read_text(encoding="utf-8")).get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = _Loader(text).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())[:200]
         raise InputError(path, f"is no whole YAML ({problem})", "it was cut or damaged: copy it again") from error
     if not isinstance(found, dict):
@@ -170,15 +187,17 @@ def read_yaml(path):
     return found
 
 
+def _depth(text):
+    """More than lists and mappings can be nested in a YAML text, whose reader in C knows no bound and has a stack."""
+    dashes = max((line.count("- ") + line.count("? ") for line in text.splitlines()), default=0)
+    return text.count("[") + text.count("{") + dashes
+
+
 def _array(path, name, value, shape):
     """``value`` as finite float64 of ``shape`` (None: any length); InputError naming file and field."""
     shape = (shape,) if isinstance(shape, int) else shape
-    try:
-        array = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        array = np.array(np.nan)
-    fits = array.ndim == len(shape) and all(size in (None, own) for size, own in zip(shape, array.shape, strict=True))
-    if not fits or not np.isfinite(array).all():
+    array = numbers.fitting(value, shape)
+    if array is None:
         wanted = f"{shape[0] or 'some'} finite numbers" if shape else "a finite number"
         raise InputError(path, f"is not {wanted}", "use the official file, unchanged", name)
     return array
@@ -186,15 +205,15 @@ def _array(path, name, value, shape):
 
 def _whole_number(path, meta, name):
     value = meta.get(name)
-    if type(value) is not int or value < 0:
-        raise InputError(path, f"is {value}, no whole number from 0", "use the official file, unchanged", name)
+    if type(value) is not int or not 0 <= value < 1 << 31:
+        raise InputError(path, f"is {shown(value)}, no whole number from 0", "use the official file, unchanged", name)
     return value
 
 
 def _plain_name(path, field, value):
     """Part of a folder's name; nothing that leads elsewhere."""
-    if not isinstance(value, str) or any(mark in value for mark in "/\\\0"):
-        raise InputError(path, f"is {value!r}, no name", "use the official file, unchanged", field)
+    if not isinstance(value, str) or any(mark in value for mark in "/\\") or not is_name(value):
+        raise InputError(path, f"is {shown(value)}, no name", "use the official file, unchanged", field)
     return value
 
 
@@ -203,22 +222,23 @@ def labels(path, key):
 
     Raises Skip when the file is missing, damaged, or an array is absent, of another shape or kind, or not finite.
     """
+    if not path.is_file():
+        raise Skip(key, "annotation is missing", path.name)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in LABELS}
-    except FileNotFoundError as error:
-        raise Skip(key, "annotation is missing", path.name) from error
-    except KeyError as error:
-        raise Skip(key, "annotation lacks a member", str(error.args[0])[:80]) from error
-    except _DAMAGED as error:
-        raise Skip(key, "annotation cannot be read", f"{path.name}: {error}"[:200]) from error
+        found = npz.read(path, OFFICIAL, LABELS, most=_LARGEST)
+    except InputError as error:
+        raise Skip(key, "annotation cannot be read", f"{path.name}: {error.problem}"[:200]) from error
     for name, shape in LABELS.items():
+        if name not in found:
+            raise Skip(key, "annotation lacks a member", name)
         own = found[name]
         fits = own.ndim == len(shape) and all(size in (None, n) for size, n in zip(shape, own.shape, strict=True))
         if not fits or own.dtype.kind != "f":
             raise Skip(key, "annotation has another shape", f"{name}: {own.dtype}{list(own.shape)}")
         if not np.isfinite(own).all():
             raise Skip(key, "annotation is not finite", name)
+        if (np.abs(own) > numbers.LARGEST).any():
+            raise Skip(key, "annotation is beyond any measure", name)
     one = {name: found[name][0].astype(np.float32) for name in ("joint_3d", "joint_2d", "pose_m")}
     return one | {"pose_y": found["pose_y"].astype(np.float32)}
 

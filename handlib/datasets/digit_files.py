@@ -7,7 +7,6 @@
 
 import dataclasses
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from handlib import safe_pickle, stores
 from handlib.datasets import interhand_files as files
 from handlib.datasets.base import Skip, check_picture
 from handlib.datasets.interhand import InterHand
-from handlib.files import InputError, require
+from handlib.files import InputError, require, shown
 
 _MEND = "copy DIGIT's packed files to their places, or read the official files (source='official')"
 
@@ -24,15 +23,20 @@ _MEND = "copy DIGIT's packed files to their places, or read the official files (
 def read_pictures(path):
     """…_data.pkl, {id: image record with its annotation under "anno"} -> as `interhand_files.read_pictures`."""
     images, annotations = files.picture_columns(path)
-    records = safe_pickle.read_pickle(path, mend=_MEND)
-    if not isinstance(records, dict):
-        raise InputError(path, "does not hold a dictionary", _MEND)
-    for number, record in records.items():
+    for number, record in _named(path).items():
         images.append(record)
         if "anno" not in record:
-            raise InputError(path, "lacks 'anno'", _MEND, field=str(number))
+            raise InputError(path, "lacks 'anno'", _MEND, field=shown(number))
         annotations.append(record["anno"])
     return files.join(path, images.arrays(), annotations.arrays())
+
+
+def _named(path):
+    """A pickle that holds a dictionary."""
+    found = safe_pickle.read_pickle(path, mend=_MEND)
+    if not isinstance(found, dict):
+        raise InputError(path, "does not hold a dictionary", _MEND)
+    return found
 
 
 def mask_valid(hands, right_error, left_error):
@@ -55,7 +59,7 @@ class DigitInterHand(InterHand):
     def _read_pictures(self):
         table = read_pictures(self._source("data", "pkl"))
         path = self.root / "cache" / f"meta_dict_{self.base}.pkl"
-        self.fit_errors = safe_pickle.read_pickle(path, mend=_MEND)
+        self.fit_errors = _named(path)
         self.sources[path.name] = path
         return table
 
@@ -67,6 +71,8 @@ class DigitInterHand(InterHand):
         errors = self.fit_errors.get(sample["key"])
         if errors is None:
             raise Skip(sample["key"], "picture has no entry in meta_dict")
+        if not isinstance(errors, dict) or not {"right_fit_err", "left_fit_err"} <= set(errors):
+            raise InputError(self.sources[f"meta_dict_{self.base}.pkl"], "lacks the fits' errors", _MEND, sample["key"])
         sample["part_mask_valid"] = mask_valid(sample["hands"], errors["right_fit_err"], errors["left_fit_err"])
         return sample
 
@@ -98,13 +104,12 @@ class Completion:
         return sample
 
     def _fetch(self, store, name, sample):
-        with _environment(str(Path(self.root) / store), os.getpid()).begin() as transaction:
-            data = transaction.get(name.encode())
+        data = _opened(str(Path(self.root) / store)).get(name.encode())
         if data is None:
             raise Skip(sample["key"], f"is missing in {store}", name)
         return data
 
 
 @functools.lru_cache(maxsize=8)
-def _environment(path, process):
-    return stores.environment(path, _MEND)
+def _opened(path):
+    return stores.Store(path, _MEND)

@@ -12,12 +12,13 @@ axis-angle, not principal components, and the toolkit poses the hand with the me
 """
 
 import functools
+import math
 from pathlib import Path
 
 import numpy as np
 
 from handlib import geometry
-from handlib.datasets import freihand_derived, json_stream
+from handlib.datasets import freihand_derived, json_stream, numbers
 from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.windows import Window
 from handlib.files import InputError, require, require_choice, require_known
@@ -159,7 +160,7 @@ class FreiHand(Reader):
     def _hand(self, hand, key):
         """Joints, parameters, camera and box."""
         joints, mano = np.zeros((21, 3)), np.zeros(61)
-        K = self._finite("K", hand, key)
+        K = numbers.camera(key, f"{self.split}_K.json, entry {hand}", self._finite("K", hand, key))
         bbox = np.array([SIZE / 6, SIZE / 6, SIZE / 1.5, SIZE / 1.5], np.float32)
         if self.truth:
             joints = self._finite("xyz", hand, key)
@@ -212,8 +213,5 @@ def _rows(path, kind, changed):
 
 def _numbers(item, shape):
     """One entry, which may lie in a list of its own, as the rows of _mano.json do; NaN for one of another shape."""
-    try:
-        row = np.asarray(item, np.float64)
-    except (TypeError, ValueError):
-        return np.full(shape, np.nan)
-    return row.reshape(shape) if row.shape in (shape, (1, *shape)) else np.full(shape, np.nan)
+    row = numbers.array(item, math.prod(shape))
+    return row.reshape(shape) if row is not None and row.shape in (shape, (1, *shape)) else np.full(shape, np.nan)

@@ -13,17 +13,19 @@ import re
 import cv2
 import numpy as np
 
-from handlib import fields, geometry, safe_pickle
-from handlib.datasets import json_stream
+from handlib import fields, geometry
+from handlib.datasets import json_stream, numbers
 from handlib.datasets.base import Skip
-from handlib.files import InputError, require
+from handlib.datasets.pickled import read_sample
+from handlib.files import InputError, read_text, require, shown
 
 OFFICIAL = "unpack HO-3D's archive there (https://github.com/shreyashampali/ho3d)"
 WIDTH, HEIGHT = 640, 480
 ENDINGS = {".png": "v2", ".jpg": "v3"}
 OPENGL = np.array([1.0, -1.0, -1.0])  # OpenGL <-> OpenCV: a half turn about x
 _TO_HAND21 = fields.reorder(fields.HO3D21, fields.HAND21)
-_FRAME = re.compile(r"([\w-]+)/(\d+)")
+_FRAME = re.compile(r"([\w-]+)/(\d+)", re.ASCII)
+_LONGEST = 200  # characters of a line
 _CAPTURE = re.compile(r"(.*\d)(\d)")
 _OFF = 0.005  # m; the true wrist and the annotated one are the same but for rounding
 
@@ -67,18 +69,14 @@ def capture(sequence):
 
 def frames(root, part):
     """The `Frame`s of ``root``/<part>.txt. InputError for a missing list or another kind of line."""
-    path = require(root / f"{part}.txt", OFFICIAL)
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"is no text ({error.reason})", OFFICIAL) from error
-    found = []
+    path = root / f"{part}.txt"
+    lines, found = read_text(path, OFFICIAL).split("\n"), []
     for number, line in enumerate(lines):
         entry = _FRAME.fullmatch(line.strip())
-        if entry:
+        if entry and len(line) <= _LONGEST:
             found.append(Frame(part, entry[1], entry[2], len(found)))
         elif line.strip():
-            problem = f"line {number + 1}, {line.strip()[:80]!r}, is not <sequence>/<frame>"
+            problem = f"line {number + 1}, {shown(line.strip())}, is not <sequence>/<frame>"
             raise InputError(path, problem, "use the official list, unchanged")
     if not found:
         raise InputError(path, "is empty", OFFICIAL)
@@ -107,15 +105,7 @@ def read(root, frame):
     """The annotation of a frame, a dict. Raises Skip when it is missing, cut or no dict; `safe_pickle.Refused` when it
     is not harmless.
     """
-    path = root / frame.part / frame.sequence / "meta" / f"{frame.number}.pkl"
-    try:
-        found = safe_pickle.read_pickle(path)
-    except safe_pickle.Refused:
-        raise
-    except InputError as error:
-        if not path.exists():
-            raise Skip(frame.key, "annotation is missing", path.name) from error
-        raise Skip(frame.key, "annotation cannot be read", error.problem) from error
+    found = read_sample(root / frame.part / frame.sequence / "meta" / f"{frame.number}.pkl", frame.key)
     if not isinstance(found, dict):
         raise Skip(frame.key, "annotation cannot be read", "it is no dictionary")
     return found
@@ -134,8 +124,8 @@ def labels(found, frame, truth=None):
         if found[name] is None:
             raise Skip(frame.key, "frame has no hand annotation", f"{name} is None")
     sample = {
-        "K": _array("camMat", found["camMat"], (3, 3), frame),
-        "object": str(found.get("objName") or ""),
+        "K": numbers.camera(frame.key, "camMat", found["camMat"]),
+        "object": _name(found.get("objName"), frame),
         "object_pose": _object_pose(found, frame),
     }
     return sample | (_train(found, frame, sample["K"]) if trained else _evaluation(found, frame, truth))
@@ -173,9 +163,14 @@ def _one(joints, valid, fitted):
 
 
 def _evaluation(found, frame, truth):
-    given = np.asarray(found["handJoints3D"])
-    wrist = in_camera(_array("handJoints3D", given[0] if given.shape == (21, 3) else given, (3,), frame))
+    given = found["handJoints3D"]
+    given = given[0] if isinstance(given, np.ndarray) and given.shape == (21, 3) else given
+    wrist = in_camera(_array("handJoints3D", given, (3,), frame))
     corners = _array("handBoundingBox", found["handBoundingBox"], (4,), frame)
+    if wrist[2] <= 0:
+        raise Skip(frame.key, "hand is not in front of the camera", f"wrist at {wrist[2]:.3f} m")
+    if (corners[2:] <= corners[:2]).any():
+        raise Skip(frame.key, "box is empty or not finite", str(corners.tolist()))
     sample = wrist_only(wrist, np.concatenate([corners[:2], corners[2:] - corners[:2]]))
     if truth is None:
         return sample
@@ -210,14 +205,14 @@ def _object_pose(found, frame):
 
 def _array(name, value, shape, frame):
     """``value`` as finite float64 of that shape; (3, 1) and (1, 3) pass for (3,). Raises Skip."""
-    value = np.asarray(value)
-    fits = value.dtype.kind in "fiu" and tuple(n for n in value.shape if n != 1) == shape
-    if not fits:
-        what = "no array of numbers" if value.dtype == object else f"{value.dtype}{list(value.shape)}"
-        raise Skip(frame.key, "annotation has another shape", f"{name}: {what}, expected {list(shape)}")
-    if not np.isfinite(value).all():
-        raise Skip(frame.key, "annotation is not finite", name)
-    return np.array(value, np.float64).reshape(shape)
+    return numbers.member(frame.key, name, value, shape, single=True)
+
+
+def _name(value, frame):
+    """The object's name; a mapping without one has None."""
+    if value is not None and not isinstance(value, str):
+        raise Skip(frame.key, "annotation has another shape", f"objName: {type(value).__name__}")
+    return value or ""
 
 
 class Truth:
@@ -249,11 +244,8 @@ def _entries(path, count, points, dtype):
     """A list of ``count`` lists of points, read one by one: whole, v3's vertices would fill 8 GB."""
     array, filled = np.empty((count, points, 3), dtype), 0
     for _, entry in json_stream.items(path, OFFICIAL):
-        try:
-            entry = np.array(entry, np.float64)
-        except (TypeError, ValueError):
-            entry = np.zeros(0)
-        if entry.shape != (points, 3) or not np.isfinite(entry).all():
+        entry = numbers.fitting(entry, (points, 3))
+        if entry is None:
             raise InputError(path, f"is not {points} points of 3 finite numbers", OFFICIAL, field=f"[{filled}]")
         if filled < count:
             array[filled] = entry

@@ -82,6 +82,8 @@ class Human36M(people.People):
         self.people += [(subject, number, image, *taken) for number, (image, taken) in rows.items()]
         wanted = {self._place(data, picture)[1] for picture in pictures.values()}
         cameras = read_json(paths["camera"], OFFICIAL)
+        if not isinstance(cameras, dict):
+            raise InputError(paths["camera"], "holds no cameras by name", OFFICIAL)
         joints = studio.read_joints(paths["joint_3d"], wanted, len(body_joints.HUMAN36M17), OFFICIAL)
         read = smpl_fits.read_nested if self.kind.startswith("SMPL_") else studio.read_fits
         fits = read(paths[self.kind], wanted, OFFICIAL)

@@ -8,12 +8,16 @@ import operator
 import numpy as np
 
 from handlib import fields, geometry
-from handlib.datasets import json_stream
-from handlib.files import InputError, read_json, require
+from handlib.datasets import coco, json_stream
+from handlib.datasets import numbers as figures
+from handlib.files import InputError, read_json, read_text, shown
 
 HANDS = ("right", "left", "interacting")
 OFFICIAL_SITE = "get it from https://mks0601.github.io/InterHand2.6M/"
 _BLOCK = 1 << 14  # records that wait as Python objects
+_WIDEST = 1 << 10  # numbers in a record
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+_UNCHANGED = "use the official file, unchanged"
 
 
 def annotation_file(root, split, kind, ending="json"):
@@ -30,6 +34,8 @@ class Columns:
 
     def append(self, record):
         try:
+            if not isinstance(record, dict):
+                raise TypeError
             self.rows.append(self.pick(record))
         except (KeyError, TypeError) as error:
             field = f"{self.place}[{self.count + len(self.rows)}]"
@@ -42,7 +48,7 @@ class Columns:
         block = {}
         for (name, dtype), values in zip(self.dtypes.items(), zip(*self.rows, strict=True), strict=True):
             try:
-                block[name] = np.array([text.encode() for text in values]) if dtype == "S" else np.array(values, dtype)
+                block[name] = _column(values, dtype)
             except (ValueError, TypeError, AttributeError, OverflowError) as error:
                 field = f"{self.place}[{self.count}..{self.count + len(self.rows) - 1}].{name}"
                 raise InputError(
@@ -63,6 +69,24 @@ class Columns:
         except ValueError as error:
             problem = f"records differ in shape ({error})"
             raise InputError(self.path, problem, "use the official file, unchanged", field=self.place) from error
+
+
+def _column(values, dtype):
+    """Values of many records as one array; ValueError where one is of another kind, which numpy would make fit."""
+    if dtype == "S":
+        if not all(map(coco.is_name, values)):
+            raise ValueError("text that is too long, or no text")
+        return np.array([text.encode() for text in values])
+    if dtype[0] == "i" and not set(map(type, values)) <= {int}:
+        raise ValueError("whole numbers expected")
+    if not isinstance(values[0], list):
+        return np.array(values, dtype)
+    if any(len(value) > _WIDEST for value in values):
+        raise ValueError("a list is too long")
+    found = np.array(values)
+    if found.dtype.kind not in "fiu":
+        raise ValueError("numbers expected")
+    return found.astype(dtype)
 
 
 def picture_columns(path):
@@ -100,6 +124,8 @@ def join(path, images, annotations):
     count = len(images["id"])
     if len(np.unique(images["id"])) != count:
         raise InputError(path, "the same id stands at two pictures", mend, "images.id")
+    for place, name in enumerate(images["file_name"]):
+        coco.relative(path, name.decode(), f"images[{place}].file_name")
     table = {**images, **annotations}
     for name, width in (("bbox", 4), ("joint_valid", 42)):
         if table[name].size != count * width:
@@ -121,20 +147,42 @@ def join(path, images, annotations):
 
 def read_cameras(path):
     """camera.json -> {(capture, camera) as strings: (K (3, 3), rotation (3, 3), position (3,) m)}."""
-    cameras = {}
-    for capture, groups in read_json(path, OFFICIAL_SITE).items():
-        complete = set.intersection(*(set(groups.get(group, ())) for group in ("campos", "camrot", "focal", "princpt")))
-        for camera in complete:
+    cameras, found = {}, read_json(path, OFFICIAL_SITE)
+    if not isinstance(found, dict):
+        raise InputError(path, "holds no captures by name", _UNCHANGED)
+    for capture, groups in found.items():
+        if not isinstance(groups, dict) or not all(isinstance(groups.get(name, {}), dict) for name in _CAMERA):
+            raise InputError(path, "does not hold cameras by name", _UNCHANGED, field=capture)
+        for camera in set.intersection(*(set(groups.get(name, ())) for name in _CAMERA)):
+            read = (_numbers(groups[name][camera], shape) for name, shape in _CAMERA.items())
             try:
-                position, rotation, focal, centre = (
-                    np.array(groups[group][camera], np.float64).reshape(shape)
-                    for group, shape in (("campos", 3), ("camrot", (3, 3)), ("focal", 2), ("princpt", 2))
-                )
-            except (ValueError, TypeError) as error:
-                mend = "use the official file, unchanged"
-                raise InputError(path, f"wrong values ({error})", mend, field=f"{capture}.*.{camera}") from error
+                position, rotation, focal, centre = read
+            except _DAMAGED as error:
+                raise InputError(path, f"wrong values ({error})", _UNCHANGED, f"{capture}.*.{camera}") from error
+            if np.isfinite(rotation).all() and not figures.is_rotation(rotation):
+                raise InputError(path, "is no rotation", _UNCHANGED, f"{capture}.camrot.{camera}")
+            if (focal < figures.NEAREST).any():
+                raise InputError(path, "is no focal length", _UNCHANGED, f"{capture}.focal.{camera}")
             cameras[capture, camera] = geometry.intrinsics(focal, centre), rotation, position / 1000
     return cameras
+
+
+_CAMERA = {"campos": (3,), "camrot": (3, 3), "focal": (2,), "princpt": (2,)}
+
+
+def _numbers(value, shape):
+    """A list (of lists) of as many numbers as a shape has, float64; what is not finite may stay: it is skipped later,
+    one by one. ValueError for anything else, and for numbers that cannot be.
+    """
+    if not isinstance(value, list):
+        raise ValueError("a list of numbers expected")
+    found = np.array(value)
+    if found.dtype.kind not in "fiub":  # joints are marked by numbers or by truth values
+        raise ValueError("numbers expected")
+    found = found.astype(np.float64)
+    if (np.abs(found[np.isfinite(found)]) > figures.LARGEST).any():
+        raise ValueError(f"a number beyond {figures.LARGEST:g}")
+    return found.reshape(shape)
 
 
 class Frames:
@@ -152,9 +200,8 @@ class Frames:
                 try:
                     row = read(value)
                     row = row and [np.reshape(part, shape) for part, shape in zip(row, shapes.values(), strict=True)]
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    mend = "use the official file, unchanged"
-                    raise InputError(path, f"wrong values ({error})", mend, f"{capture}.{frame}") from error
+                except _DAMAGED as error:
+                    raise InputError(path, f"wrong values ({error})", _UNCHANGED, f"{capture}.{frame}") from error
                 if row is not None:
                     self.index[str(capture), str(frame)] = len(self.index)
                     block.append(row)
@@ -178,8 +225,8 @@ def read_joints(path):
 
     def read(value):
         early = isinstance(value, list)
-        world = np.array(value if early else value["world_coord"], np.float32).reshape(42, 3)
-        valid = np.ones(42, bool) if early else np.array(value["joint_valid"], np.float32).reshape(42) > 0
+        world = _numbers(value if early else value["world_coord"], (42, 3)).astype(np.float32)
+        valid = np.ones(42, bool) if early else _numbers(value["joint_valid"], 42) > 0
         return fields.house_hands(world), fields.house_hands(valid[:, None])[..., 0]
 
     return Frames(path, read, joints_mm=(2, 21, 3), valid=(2, 21))
@@ -198,7 +245,7 @@ def read_fits(path):
             return None
         sizes = {"pose": 48, "shape": 10, "trans": 3}
         rows = [
-            np.array([np.reshape(hand[name], size) if hand else np.zeros(size) for hand in hands], np.float64)
+            np.array([_numbers(hand[name], size) if hand else np.zeros(size) for hand in hands])
             for name, size in sizes.items()
         ]
         finite = np.all([np.isfinite(row).all(1) for row in rows], 0)
@@ -215,30 +262,38 @@ def read_rootnet(path, ids):
     for _, record in json_stream.items(path):
         table.append(record)
     table = table.arrays()
+    for name, width in (("bbox", 4), ("abs_depth", 2)):
+        if table[name].size != len(table["annot_id"]) * width:
+            raise InputError(path, f"{width} values for each picture expected", _UNCHANGED, name)
+        table[name] = table[name].reshape(-1, width)
+        if (np.abs(table[name][np.isfinite(table[name])]) > figures.LARGEST).any():
+            raise InputError(path, f"holds a number beyond {figures.LARGEST:g}", _UNCHANGED, name)
+    table["bbox"][~np.isfinite(table["bbox"]).all(1) | (table["bbox"][:, 2:] <= 0).any(1)] = np.nan
     boxes, depths = np.full((len(ids), 4), np.nan, np.float32), np.full((len(ids), 2), np.nan)
     order = np.argsort(table["annot_id"], kind="stable")
     last = np.searchsorted(table["annot_id"], ids, side="right", sorter=order) - 1  # a repeated id: the last one counts
     found = (last >= 0) & (table["annot_id"][order[last]] == ids)
     rows = order[last[found]]
-    boxes[found], depths[found] = table["bbox"].reshape(-1, 4)[rows], table["abs_depth"].reshape(-1, 2)[rows] / 1000
+    boxes[found], depths[found] = table["bbox"][rows], table["abs_depth"][rows] / 1000
     return boxes, depths
 
 
 def check_skeleton(path):
     """Raise InputError when skeleton.txt lists other joints or parents than InterHand2.6M's 42."""
-    lines = [line for line in require(path, OFFICIAL_SITE).read_text().splitlines() if line.strip() and line[0] != "#"]
+    lines = [line for line in read_text(path, OFFICIAL_SITE).splitlines() if line.strip() and line[0] != "#"]
     expected = [
         f"{name} {index} {parent}"
         for index, (name, parent) in enumerate(zip(fields.interhand_names(), fields.INTERHAND42.parents, strict=True))
     ]
     for number, (line, right) in enumerate(zip(lines, expected, strict=False)):
         if line.split() != right.split():
-            raise InputError(path, f"says '{line}' where InterHand2.6M has '{right}'", OFFICIAL_SITE, f"joint {number}")
+            problem = f"says {shown(line)} where InterHand2.6M has '{right}'"
+            raise InputError(path, problem, OFFICIAL_SITE, f"joint {number}")
     if len(lines) != len(expected):
         raise InputError(path, f"lists {len(lines)} joints instead of {len(expected)}", OFFICIAL_SITE)
 
 
 def read_subjects(path):
     """subject.txt -> list of rows (id, directory, gender) as text."""
-    lines = path.read_text().splitlines()
+    lines = read_text(path, OFFICIAL_SITE).splitlines()
     return [line.replace(",", " ").split() for line in lines if line.strip() and not line.startswith("#")]

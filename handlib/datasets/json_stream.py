@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from handlib.files import InputError, require
+from handlib.files import InputError, require_file, shown
 
 WINDOW = 1 << 20  # characters
 LONGEST = 1 << 12  # no string or number is longer
@@ -22,9 +22,9 @@ def items(path, mend="put the official file there"):
 
     A top-level list gives (None, item) for each item. A top-level object gives its members: (name, item) for each
     item of a member that is a list, and (name, value) once for any other member. Raises InputError when the file is
-    missing, cut short or not JSON.
+    missing, cut short, not JSON, or nested too deep to be an annotation.
     """
-    path = require(path, mend)
+    path = require_file(path, mend)
     with open(path, encoding="utf-8") as file:
         window = _Window(path, file)
         first = window.take("[{")
@@ -50,6 +50,8 @@ class _Window:
             piece = self.file.read(max(WINDOW, len(self.text) - self.at))  # doubles for an item larger than the window
         except UnicodeDecodeError as error:
             raise self.broken(f"not UTF-8: {error.reason}") from error
+        except OSError as error:
+            raise InputError(self.path, f"cannot be read ({error})", _MEND) from error
         self.dropped += self.at
         self.text, self.at = self.text[self.at :] + piece, 0
         return bool(piece)
@@ -82,6 +84,8 @@ class _Window:
                 if not (cut and self.more()):
                     raise self.broken(error.msg) from error
                 continue
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists in lists in lists
+                raise self.broken(str(error)) from error
             if end < len(self.text) or not self.more():  # a number at the window's edge may go on
                 self.at = end
                 return value
@@ -102,6 +106,8 @@ class _Window:
             return
         while True:
             name = self.value()
+            if not isinstance(name, str):
+                raise self.broken(f"a member's name is {shown(name)}")
             self.take(":")
             if self.peek() == "[":
                 self.at += 1

@@ -10,12 +10,12 @@ import json
 import numpy as np
 
 from handlib import geometry
+from handlib.datasets import numbers, oakink_packed
 from handlib.datasets import oakink_files as files
-from handlib.datasets import oakink_packed
 from handlib.datasets import oakink_splits as lists
 from handlib.datasets.base import Reader, Skip, fits_of
 from handlib.datasets.windows import Window
-from handlib.files import InputError, read_json, require, require_choice
+from handlib.files import InputError, read_json, require, require_choice, shown
 
 WIDTH, HEIGHT = 848, 480
 REACH = 1.7 * 1.125  # side of the largest crop that the published augmentation draws, in sides of the joints' box
@@ -98,7 +98,10 @@ class OakInk(Reader):
             self.notes.append("anno/seq_status.json is absent")
             return {}
         self.sources[path.relative_to(self.image).as_posix()] = path
-        return read_json(path, lists.OFFICIAL)
+        found = read_json(path, lists.OFFICIAL)
+        if not isinstance(found, dict):
+            raise InputError(path, "holds no sequences by name", lists.OFFICIAL)
+        return found
 
     def _annotation(self, source, mode, multiview):
         if source == "annotations":
@@ -147,6 +150,7 @@ class Completion:
         listed = lists.Sample(sample["sequence"], sample["hand_number"], sample["frame"], sample["view"])
         found = self.annotation(listed)
         joints, verts, K = found["hand_j"], found["hand_v"], found["cam_intr"]
+        numbers.camera(sample["key"], "cam_intr", K)
         if not (joints[:, 2] > 0).all():
             raise Skip(
                 sample["key"], "hand is not in front of the camera", f"nearest joint at {joints[:, 2].min():.3f} m"
@@ -171,9 +175,11 @@ class Completion:
         }
         if "cam_extr" in found:
             extrinsics = found["cam_extr"].astype(np.float64)
+            if not numbers.is_rotation(extrinsics[:3, :3]):
+                raise Skip(sample["key"], "camera cannot be", "cam_extr holds no rotation")
             sample |= {"cam_rot": extrinsics[:3, :3], "cam_pos": -extrinsics[:3, :3].T @ extrinsics[:3, 3]}
         if "status" in found:
-            sample["status"] = json.dumps(found["status"], default=str)
+            sample["status"] = json.dumps(found["status"], default=shown)
         return sample
 
     def __call__(self, sample):

@@ -6,38 +6,25 @@ They are read by `handlib.safe_pickle`: nothing in them is run, and tensors come
 import cv2
 import numpy as np
 
-from handlib import safe_pickle
-from handlib.datasets import pickled_tensors
+from handlib.datasets import numbers, pickled_tensors
 from handlib.datasets.base import Skip
-from handlib.files import InputError
+from handlib.datasets.pickled import read_sample
 
 KINDS = ("cam_intr", "hand_j", "hand_v", "obj_transf", "general_info")
 
 
 def read(path, sample):
-    """One pickle of ``sample``. Raises Skip when it is missing, cut or damaged, `safe_pickle.Refused` (an InputError
-    that names the file and what it asks for) when it is not harmless.
-    """
-    try:
-        return safe_pickle.read_pickle(path, pickled_tensors.readers(path))
-    except safe_pickle.Refused:
-        raise
-    except InputError as error:
-        place = "/".join(path.parts[-2:])
-        if not path.exists():
-            raise Skip(sample.stem, "annotation is missing", place) from error
-        raise Skip(sample.stem, "annotation cannot be read", f"{place}: {error.problem}") from error
+    """One pickle of ``sample``; raises as `read_sample`."""
+    return read_sample(path, sample.stem, pickled_tensors.readers(path))
 
 
 def array(name, value, shape, sample):
     """``value`` as a finite array of floating-point numbers. Raises Skip for another shape or kind."""
-    value = np.asarray(value)
-    if value.dtype.kind != "f" or value.shape != shape:
-        found = "no array of numbers" if value.dtype == object else f"{value.dtype}{list(value.shape)}"
-        raise Skip(sample.stem, "annotation has another shape", f"{name}: {found}, expected {list(shape)}")
-    if not np.isfinite(value).all():
-        raise Skip(sample.stem, "annotation is not finite", name)
-    return value
+    kept = value if isinstance(value, np.ndarray) else np.array(None)
+    if kept.dtype.kind != "f":
+        raise Skip(sample.stem, "annotation has another shape", f"{name}: no array of numbers")
+    numbers.member(sample.stem, name, kept, shape)
+    return kept
 
 
 def box(joints_2d):

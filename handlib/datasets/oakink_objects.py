@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from handlib.files import InputError
+from handlib.datasets.numbers import LARGEST
+from handlib.files import InputError, require_file, shown
+
+_AGAIN = "unpack OakInk's image/obj.zip again"
 
 _CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
 
@@ -19,12 +22,15 @@ def read(image, name):
         if not path.exists():
             continue
         try:
-            mesh = trimesh.load(path, process=False, force="mesh")
+            with open(require_file(path, _AGAIN), "rb") as file:  # of a path it would open textures that the file names
+                mesh = trimesh.load(file, file_type=path.suffix[1:], process=False, force="mesh")
             verts, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
         except Exception as error:  # a damaged file can raise almost anything
-            raise InputError(
-                path, f"cannot be read as a mesh ({error})", "unpack OakInk's image/obj.zip again"
-            ) from error
+            raise InputError(path, f"cannot be read as a mesh ({shown(str(error))})", _AGAIN) from error
+        if not len(verts) or not (np.abs(verts) <= LARGEST).all():
+            raise InputError(path, "has no vertices, or some that are not finite", _AGAIN, "vertices")
+        if len(faces) and not 0 <= faces.min() <= faces.max() < len(verts):
+            raise InputError(path, f"has faces of other vertices than its {len(verts)}", _AGAIN, "faces")
         return (verts - (verts.min(0) + verts.max(0)) / 2).astype(np.float32), faces
     raise InputError(image / "obj", f"holds no {name}.obj or {name}.ply", "unpack OakInk's image/obj.zip there")
 

@@ -20,8 +20,8 @@ def official(image, sample):
     read = {kind: files.read(folder / kind / f"{sample.stem}.pkl", sample) for kind in files.KINDS}
     out = {kind: files.array(kind, read[kind], shape, sample) for kind, shape in _SHAPES.items()}
     hand, camera = (_member(read["general_info"], name, sample) for name in ("hand_anno", "cam_extr"))
-    quaternions = np.asarray(_member(hand, "hand_pose", sample))
-    if quaternions.shape == (64,):
+    quaternions = _member(hand, "hand_pose", sample)
+    if isinstance(quaternions, np.ndarray) and quaternions.shape == (64,):
         quaternions = quaternions.reshape(16, 4)
     quaternions = files.array("hand_pose", quaternions, (16, 4), sample)
     out["cam_extr"] = files.array("cam_extr", camera, (4, 4), sample)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.files import InputError, read_json, require
+from handlib.datasets.coco import is_name
+from handlib.files import InputError, read_json, require, shown
 
 MODES = {"default": "split0", "subject": "split1", "object": "split2", "handobject": "split0_ho"}  # SP0, SP1, SP2, SP0'
 SPLITS = ("train+val", "train", "val", "test", "all")
@@ -113,8 +114,9 @@ class Listing:
     def _refuse(entries, path):
         for place, entry in enumerate(entries):
             if not _is_entry(entry):
-                problem = f'{str(entry)[:120]} is not ["<sequence>/<time>", hand 0 or 1, frame, camera 0..3]'
+                problem = f'{shown(entry)} is not ["<sequence>/<time>", hand 0 or 1, frame, camera 0..3]'
                 raise InputError(path, problem, "use the official file, unchanged", field=f"[{place}]")
+        raise InputError(path, "holds entries that are none", OFFICIAL)
 
     def __len__(self):
         return len(self.rows)
@@ -127,16 +129,15 @@ class Listing:
 def _is_sequence(name):
     """Two plain folder names; nothing that could lead out of the data set's folder."""
     parts = name.split("/") if isinstance(name, str) else []
-    return len(parts) == 2 and all(
-        part not in ("", ".", "..") and "\\" not in part and "\0" not in part for part in parts
-    )
+    return len(parts) == 2 and all(part not in ("", ".", "..") and "\\" not in part for part in parts) and is_name(name)
 
 
 def _is_entry(entry):
     if not isinstance(entry, list) or len(entry) != 4 or not _is_sequence(entry[0]):
         return False
     _, hand, frame, view = entry
-    return all(type(number) is int for number in entry[1:]) and hand in (0, 1) and frame >= 0 and 0 <= view < len(VIEWS)
+    whole = all(type(number) is int for number in entry[1:])
+    return whole and hand in (0, 1) and 0 <= frame < 1 << 63 and 0 <= view < len(VIEWS)
 
 
 def extend(entries):

@@ -9,7 +9,7 @@ from handlib import body_joints, geometry, pictures
 from handlib.datasets import coco
 from handlib.datasets.base import Reader, Skip, check_picture, read_bytes
 from handlib.datasets.json_stream import items
-from handlib.files import InputError, require
+from handlib.files import InputError, require, shown
 
 # Parts of a fit as its file names them -> how many numbers.
 PARTS = {"root_pose": 3, "body_pose": 63, "jaw_pose": 3, "lhand_pose": 45, "rhand_pose": 45, "shape": 10, "expr": 10,
@@ -158,7 +158,7 @@ class Fits:
             row.extend(np.full(size, np.nan) if absent else coco.numbers(path, parameters, name, (size,), where))
         for name, size in CAMERA.items():
             row.extend(np.full(size, np.nan) if camera is None else coco.numbers(path, camera, name, (size,), where))
-        row.extend(float(parameters.get(name, _UNSAID)) for name in _FLAGS)
+        row.extend(_flag(path, parameters, name, where) for name in _FLAGS)
         place = self._rows.setdefault(key, len(self._rows))
         self._numbers[place * len(row) : (place + 1) * len(row)] = array.array("f", row)
 
@@ -203,6 +203,14 @@ class Fits:
         row = np.frombuffer(self._numbers, np.float32, width, place * width * 4).copy()
         parts = dict(zip(_NAMES, np.split(row, _ENDS[:-1]), strict=True))
         return parts | {name: float(parts[name][0]) for name in _FLAGS}
+
+
+def _flag(path, parameters, name, where):
+    """Whether a part of a fit counts, 0 or 1; `_UNSAID` where it does not say."""
+    value = parameters.get(name, _UNSAID)
+    if value not in (0, 1, _UNSAID):
+        raise InputError(path, f"is {shown(value)}", "true or false", f"{where}.{name}")
+    return float(value)
 
 
 def turned(rotvec, turn):

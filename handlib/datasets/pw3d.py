@@ -8,7 +8,7 @@ import numpy as np
 
 from handlib import geometry
 from handlib.datasets import coco, people
-from handlib.files import InputError, require_known
+from handlib.files import InputError, require_known, shown
 
 SPLITS = ("train", "validation", "test")
 OFFICIAL = "put 3DPW_train.json, 3DPW_validation.json, 3DPW_test.json and the official imageFiles there"
@@ -55,7 +55,7 @@ class Pw3d(people.People):
             values = {member: coco.numbers(path, fit, member, shape, where) for member, shape in _SHAPES.items()}
             gender = fit.get("gender", "neutral")
             if gender not in _GENDERS:
-                raise InputError(path, f"is {gender!r}", f"one of {', '.join(_GENDERS)}", f"{where}.gender")
+                raise InputError(path, f"is {shown(gender)}", f"one of {', '.join(_GENDERS)}", f"{where}.gender")
             return *coco.box(path, item, "bbox", where), values, gender
 
         self.pictures, rows = coco.read(path, take, mend=OFFICIAL)

@@ -9,6 +9,7 @@ from handlib import geometry
 from handlib.datasets import coco, people
 from handlib.datasets.base import Skip
 from handlib.datasets.json_stream import items
+from handlib.datasets.numbers import is_rotation
 from handlib.files import InputError
 
 
@@ -43,6 +44,8 @@ def read_fits(path, wanted, mend):
 def read_camera(path, item, where, focal="focal", centre="princpt"):
     """R (3, 3), t (3,) m and K (3, 3) of an entry in millimetres: x_camera = R @ x_world + t."""
     turn, shift = coco.numbers(path, item, "R", (3, 3), where), coco.numbers(path, item, "t", (3,), where) / 1000
+    if not is_rotation(turn):
+        raise InputError(path, "is no rotation", coco.MEND, f"{where}.R")
     return turn, shift, geometry.intrinsics(*(coco.numbers(path, item, name, (2,), where) for name in (focal, centre)))
 
 

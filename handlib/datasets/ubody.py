@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib import npz
 from handlib.datasets import coco, coco_wholebody, people, ubody_videos
 from handlib.datasets.base import Skip, fits_of
 from handlib.files import InputError, require, require_known
@@ -137,14 +138,10 @@ def _positive(every):
 def _videos(path):
     """The names in a list, as a set. Nothing that a file could have run is read."""
     require(path, OFFICIAL)
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        mend = "use the official list, or one written by numpy.save of an array of text"
-        raise InputError(path, f"is no list of names ({error})", mend) from error
+    found = npz.read_array(path, "use the official list, or one written by numpy.save of an array of text")
     if found.dtype.kind not in "US":
         raise InputError(path, f"holds {found.dtype}, not names", OFFICIAL)
-    return {name.decode() if isinstance(name, bytes) else str(name) for name in found.ravel()}
+    return {name.decode("latin1") if isinstance(name, bytes) else str(name) for name in found.ravel()}
 
 
 def _part_boxes(found):

@@ -1,7 +1,5 @@
 """One shard's pictures: an LMDB file of encoded bytes under "<row>/<field>"."""
 
-import os
-
 import lmdb
 
 from handlib import stores
@@ -35,19 +33,16 @@ class Writer:
 
 
 class Stores:
-    """The shards' files, opened when first read, anew in each process."""
+    """The shards' files, opened when first read."""
 
     def __init__(self, folders):
-        self.folders, self.process, self.opened = folders, None, {}
+        self.folders, self.opened = folders, {}
 
     def get(self, shard, row, name):
         """The bytes, or None where the row has no such picture."""
-        if self.process != os.getpid():
-            self.process, self.opened = os.getpid(), {}
         if shard not in self.opened:
-            self.opened[shard] = stores.environment(self.folders[shard] / FILE, MEND)
-        with self.opened[shard].begin() as transaction:
-            return transaction.get(_key(row, name))
+            self.opened[shard] = stores.Store(self.folders[shard] / FILE, MEND)
+        return self.opened[shard].get(_key(row, name))
 
 
 def _key(row, name):

@@ -167,7 +167,7 @@ def test_ubodys_lists_decide_what_is_test(make):
     with pytest.raises(InputError, match="Talkshow"):
         datasets.read("ubody", root, "train", scenes=["Talkshov"])
     np.save(root / "splits/intra_scene_test_list.npy", np.array(["Movie_b"], object), allow_pickle=True)
-    with pytest.raises(InputError, match="no list of names"):
+    with pytest.raises(InputError, match="holds Python objects"):
         datasets.read("ubody", root, "train")
 
 
