@@ -1,6 +1,7 @@
 """A tiny network, crop and pack with the interfaces of the real ones, for the tests of training."""
 
 import numpy as np
+import pandas as pd
 import torch
 
 from handlib import protocols, recipes
@@ -43,6 +44,7 @@ class Pack:
     def __init__(self, length=24, hash="abc"):
         rng = np.random.default_rng(0)
         self.x, self.manifest = rng.normal(size=(length, 6)), {"hash": hash, "dataset": "interhand", "options": {}}
+        self.folder, self.index = "toys", pd.DataFrame({"key": [f"toy {number}" for number in range(length)]})
 
     def __len__(self):
         return len(self.x)
@@ -93,7 +95,7 @@ def recipe(**overrides):
 
 def install(setitem=dict.__setitem__, setattr=setattr):
     """Make the toy's crop, official arrays and figures known."""
-    setitem(data.CROPS, Spec, (crop, draw))
+    setitem(data.CROPS, Spec, (crop, draw, None))
     setitem(predictions.OFFICIAL, Spec, official)
     setattr(protocols, "evaluate", evaluate)
     setattr(protocols, "running", lambda protocol: Running())

@@ -19,7 +19,13 @@ from handlib.files import InputError, require, require_known
 FOLDER = Path(__file__).parent
 
 # Changing one of these between two halves of a training does not change what is learnt, only how long or how it runs.
-TECHNICAL = ("epochs", "per_device_batch", "workers", "validate_every", "monitor", "validation_root_depth", "log_every")
+TECHNICAL = (
+    "epochs", "per_device_batch", "workers", "validate_every", "monitor", "validation_root_depth", "log_every",
+    "explosion",
+)  # fmt: skip
+
+# These may be changed knowingly, after a fault for one: what was learnt so far can be gone on with.
+CHANGEABLE = ("lr", "lr_end", "gamma", "milestones", "schedule", "epochs", "clip", "precision", "seed", "augmentation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Recipe:
     are given (handlib.training.mixing); ``validation_dataset``: what it is validated on where it is not ``dataset``.
     ``schedule``: null, the rate falls by ``gamma`` at the ``milestones``; "cosine", at every step from ``lr`` to
     ``lr_end`` over all epochs (then ``epochs`` belongs to what is learnt).
+    ``explosion``: the loss explodes where it stays above so many times the largest of the first steps; that and what is
+    no number stop the training (handlib.training.watch); null: nothing does.
     ``network_options``: of the network's constructor, and attributes of it (OSX's decoder, camera_only, …).
     ``start``: what it begins with instead of fresh weights: a checkpoint of the network, or the file or files that
     ``transplant`` takes, the tool of `handlib.networks.transplants` by which it was published.
@@ -80,6 +88,7 @@ class Recipe:
     steps_per_epoch: int | None = None
     settle: int | None = None
     log_every: int = 50
+    explosion: float | None = 1000.0
 
     def learning_rate(self, epoch, step=0, steps=1):
         """The rate of a step of that epoch of ``steps``, from the numbers alone: a resumed training needs no scheduler
@@ -136,7 +145,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _POSITIVE = (
     "epochs", "batch", "per_device_batch", "lr", "validate_every", "samples", "steps_per_epoch", "log_every", "clip",
-    "settle", "lr_end",
+    "settle", "lr_end", "explosion",
 )  # fmt: skip
 SCHEDULES = (None, "cosine")
 TRANSPLANTS = {  # tools of `networks.transplants` -> the files that each takes, in order

@@ -17,8 +17,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
-from handlib import networks
-from handlib.files import InputError, write_atomic
+from handlib import networks, recipes
+from handlib.atomic import naming_full_disk
+from handlib.files import InputError, require_choice, write_atomic
 from handlib.networks import checkpoints as weights
 
 STATE = "state.pt"
@@ -27,15 +28,15 @@ STATE = "state.pt"
 class EpochFolders(CheckpointIO):
     """Lightning's way to the disk: a checkpoint is a folder; the weights lie apart from the state needed to go on."""
 
-    def __init__(self, net, identity):
-        self.net, self.identity = net, identity
+    def __init__(self, net, identity, changes=()):
+        self.net, self.training = net, {"training": identity, "changes": list(changes)}
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
-        facts = {"epoch": checkpoint["epoch"], "step": checkpoint["global_step"], "training": self.identity}
+        facts = {"epoch": checkpoint["epoch"], "step": checkpoint["global_step"], **self.training}
         with write_atomic(path) as folder:
             networks.save(self.net, folder, facts)
             state = {key: value for key, value in checkpoint.items() if key != "state_dict"}
-            torch.save(state, folder / STATE)
+            weights.write_whole(state, folder / STATE)
 
     def load_checkpoint(self, path, map_location="cpu", weights_only=True):
         try:
@@ -61,19 +62,31 @@ def last(out):
     return folder
 
 
-def require_same(folder, identity):
-    """Epochs trained in ``folder``; InputError when that training had another recipe, pack or precision."""
+def require_same(folder, identity, changed=()):
+    """(epochs trained in ``folder``, changes): InputError when that training had another recipe, pack or precision.
+
+    changed: settings (`recipes.CHANGEABLE`) that may differ. changes: of the training so far and now, one dict for
+    each time: the ``epoch`` from which on a setting was changed, and {setting: [before, after]}.
+    """
+    for name in changed:
+        require_choice("changed", name, recipes.CHANGEABLE)
     _, written = weights.read(folder)
     facts, now = written["facts"], _as_json(identity)
-    before = facts["training"]
-    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    if changed:
-        what = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
+    before, done = facts["training"], facts["epoch"] + 1
+    differ = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    refused = [key for key in differ if key not in changed]
+    if refused:
+        what = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in refused)
+        knowingly = (
+            f", or changed={tuple(refused)!r} to go on with it" if set(refused) <= set(recipes.CHANGEABLE) else ""
+        )
         raise InputError(
             folder, f"belongs to another training: {what}",
-            f"give the former value again, another `out`, or delete {folder.parent} to begin anew", field=changed[0],
+            f"give the former value again{knowingly}, another `out`, or delete {folder.parent} to begin anew",
+            field=refused[0],
         )  # fmt: skip
-    return facts["epoch"] + 1
+    change = {"epoch": done} | {key: [before.get(key), now.get(key)] for key in differ}
+    return done, facts.get("changes", []) + ([change] if differ else [])
 
 
 def _as_json(value):
@@ -89,6 +102,13 @@ def point(link, folder):
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(folder.name)
     os.replace(temporary, link)
+
+
+def drop_other_states(folder):
+    """Remove the states of all epochs but this one's: of the one before it, and of those that a kill left."""
+    for state in folder.parent.glob(f"epoch_*/{STATE}"):
+        if state.parent.name != folder.name:
+            state.unlink(missing_ok=True)
 
 
 class Keeper(pl.Callback):
@@ -134,7 +154,8 @@ class Keeper(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics({key: value for key, value in row.items() if key != "step"}, step=trainer.global_step)
         if trainer.is_global_zero:
-            with open(self.out / "history.csv", "a", newline="") as file:
+            path = self.out / "history.csv"
+            with naming_full_disk(path), open(path, "a", newline="") as file:
                 table = csv.DictWriter(file, list(self.history[0]))
                 if len(self.history) == 1:
                     table.writeheader()
@@ -149,15 +170,13 @@ class Keeper(pl.Callback):
         self._row(trainer)
         folder = self.out / "checkpoints" / f"epoch_{trainer.current_epoch:04d}"
         better = self._judge(trainer, module.figures)
-        before = last(self.out) if trainer.is_global_zero else None
         trainer.save_checkpoint(folder)  # every process takes part, the first one writes
         if trainer.is_global_zero:
-            point(folder.with_name("last"), folder)
+            self._write_tables(trainer)
             if better:
                 point(folder.with_name("best"), folder)
-            if before is not None and before != folder.resolve():
-                (before / STATE).unlink(missing_ok=True)
-            self._write_tables(trainer)
+            point(folder.with_name("last"), folder)  # after all else: what goes on from here does not look back
+            drop_other_states(folder)
         trainer.strategy.barrier()  # whoever returns from the training finds its files
 
     def _judge(self, trainer, figures):

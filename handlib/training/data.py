@@ -9,19 +9,21 @@ import os
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, default_convert
 
 from handlib import crops, geometry
 from handlib.files import InputError, require_known
+from handlib.training import faults
 from handlib.training.mixing import Mixture
 
-# By the `kind` of a network's ``input``: the crop, and how its augmentation is drawn.
+# By the `kind` of a network's ``input``: the crop, how its augmentation is drawn, and crops of a whole batch where
+# these are quicker.
 CROPS = {
-    geometry.HandPairInput: (crops.hand_pair, crops.draw),
-    geometry.HandInput: (crops.single_hand, crops.draw_single),
-    geometry.ManoInput: (crops.mano_hand, crops.draw_mano),
-    (geometry.PersonInput, "body"): (crops.person, crops.draw_person),
-    (geometry.PersonInput, "hand"): (crops.person_hand, crops.draw_mano),
+    geometry.HandPairInput: (crops.hand_pair, crops.draw, None),
+    geometry.HandInput: (crops.single_hand, crops.draw_single, None),
+    geometry.ManoInput: (crops.mano_hand, crops.draw_mano, None),
+    (geometry.PersonInput, "body"): (crops.person, crops.draw_person, crops.persons),
+    (geometry.PersonInput, "hand"): (crops.person_hand, crops.draw_mano, crops.persons),
 }
 WITHOUT_DEPTH = (geometry.ManoInput, geometry.PersonInput)  # inputs of networks that take no depth of a root
 
@@ -47,7 +49,8 @@ def subset(length, samples=None):
 
 
 class Crops(Dataset):
-    """Items of a pack cropped for a network. Asked for (round, index), gives the crop's item with ``index`` added.
+    """Items of a pack cropped for a network. Asked for (round, index), gives the crop's item with ``index`` added; for
+    a list of them, `batch`.
 
     ``spec``: the network's ``input``; ``augmentation``: strengths by name for the crop's draw, None for none; ``meta``:
     whether the items keep theirs (prediction needs it, training does not); ``published``: crop with the published
@@ -58,7 +61,7 @@ class Crops(Dataset):
         self.pack, self.spec, self.root_depth = pack, spec, root_depth
         self.augmentation, self.seed, self.meta = augmentation, seed, meta
         self.options = {"published": True} if published else {}
-        self.crop, self.draw = known(CROPS, spec, "crop of a pack's samples")
+        self.crop, self.draw, self.crops = known(CROPS, spec, "crop of a pack's samples")
         if augmentation is not None:
             require_known(augmentation, list(inspect.signature(self.draw).parameters)[1:], "augmentation")
 
@@ -66,14 +69,44 @@ class Crops(Dataset):
         return len(self.pack)
 
     def __getitem__(self, place):
-        number, index = place
-        drawn = None
-        if self.augmentation is not None:
-            drawn = self.draw(np.random.default_rng([self.seed, number, index]), **self.augmentation)
-        item = self.crop(self.pack[index], drawn, root_depth=self.root_depth, input=self.spec, **self.options)
+        index = place[1]
+        item = self.crop(self.pack[index], self._drawn(place), self.root_depth, self.spec, **self.options)
         if not self.meta:
             item.pop("meta")
         return item | {"index": index}
+
+    def __getitems__(self, places):  # a DataLoader asks so
+        try:
+            return self.batch(places)
+        except Exception as error:
+            if faults.is_of_machine(error):
+                raise
+            return faults.failed(self._blamed(places, error))
+
+    def _blamed(self, places, error):
+        """The error of the first sample that fails by itself."""
+        for place in places:
+            try:
+                self.batch([place])
+            except Exception as own:
+                it = faults.of_sample(own, self.pack, place[1])
+                it.__cause__ = own
+                return it
+        return RuntimeError(f"samples {[index for _, index in places]}, each of which is fine: {error}")
+
+    def batch(self, places):
+        """The items of (round, index) pairs, stacked as tensors (B, ...)."""
+        if self.crops is None:
+            return default_collate([self[place] for place in places])
+        samples, drawn = [self.pack.lazy(index) for _, index in places], [self._drawn(place) for place in places]
+        made = self.crops(samples, drawn, self.spec, **self.options)
+        meta = {"meta": default_convert(made.pop("meta"))} if self.meta else {}
+        return {name: made[name] for name in ("image", "targets")} | meta | {"index": torch.tensor(places)[:, 1]}
+
+    def _drawn(self, place):
+        if self.augmentation is None:
+            return None
+        return self.draw(np.random.default_rng([self.seed, *place]), **self.augmentation)
 
 
 class Order(Sampler):
@@ -116,11 +149,34 @@ class Order(Sampler):
 
 
 def loader(items, order, batch, workers=0, drop_last=False):
-    """A DataLoader that draws nothing from the global random state and keeps each worker to one thread."""
-    return DataLoader(
+    """A DataLoader of `Crops` that draws nothing from the global random state and keeps each worker to one thread. A
+    sample that cannot be read raises an error that names it (`faults.of_sample`), whichever process read it.
+    """
+    return _Loader(
         items, batch_size=batch, sampler=order, num_workers=workers, drop_last=drop_last, worker_init_fn=_one_thread,
-        persistent_workers=workers > 0, pin_memory=torch.cuda.is_available(), generator=torch.Generator(),
+        collate_fn=_as_it_is, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),
     )  # fmt: skip
+
+
+class _Loader(DataLoader):
+    def __iter__(self):
+        batches = super().__iter__()
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                faults.tell_signal(getattr(batches, "_workers", ()), error)
+                raise
+            if isinstance(batch, faults.Failed):
+                batch.reraise()
+            yield batch
+
+
+def _as_it_is(batch):
+    return batch
 
 
 def workers(wanted):

@@ -17,8 +17,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from handlib import recipes
 from handlib.files import InputError, write_json
-from handlib.training import checkpoints, mixing, targets
+from handlib.training import checkpoints, faults, mixing, targets, watch
 from handlib.training.beginning import configured, network
+from handlib.training.data import workers
 from handlib.training.module import PackData, Training
 
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true", "64-true")
@@ -57,8 +58,9 @@ class Fitted:
 
 
 def fit(
-    recipe, pack, out, validation=None, *, net=None, bodies=None, accelerator="auto", devices=1, nodes=1, **overrides
-):
+    recipe, pack, out, validation=None, *, net=None, bodies=None, accelerator="auto", devices=1, nodes=1, changed=(),
+    **overrides,
+):  # fmt: skip
     """Train by a recipe, or go on where ``out`` holds an unfinished training of the same recipe and packs -> Fitted.
 
     Arguments:
@@ -69,10 +71,16 @@ def fit(
         net: start from this network (fine-tuning) instead of a fresh one; the recipe's ``start`` is then left out.
         accelerator, devices, nodes: as Lightning's. The recipe's batch is shared among all devices, never multiplied.
             Several devices need a script, started once, by torchrun or by srun; a notebook uses one.
+        changed: names of settings (`recipes.CHANGEABLE`: the rate, ``clip``, …) that may differ from those that ``out``
+            was trained with so far, as after a fault; recipe.json and the checkpoints tell from which epoch on.
 
     A 16-mixed recipe needs a GPU; on a CPU it runs in 32-true, says so, and recipe.json records both.
     Interrupted (Ctrl-C), the last whole epoch is kept and KeyboardInterrupt raised; the same call goes on from there.
-    Raises InputError for wrong settings, a batch that does not divide, and an ``out`` that belongs to another training.
+    A loss or weights that are lost stop it with `watch.Diverged`, which names the batch's samples; a fault of the
+    machine (a loader's worker, the GPU's memory, a full disk) with RuntimeError that names the mend. Then too the same
+    call goes on after the last whole epoch.
+    Raises InputError for wrong settings, a batch that does not divide, a sample that cannot be read, and an ``out``
+    that belongs to another training.
     """
     recipe, out = recipes.read(recipe, **overrides), Path(out)
     groups = mixing.arranged(recipe, pack)
@@ -81,9 +89,10 @@ def fit(
         mixing.require_its(recipe, validation, own)
     precision, data_hash = _precision(recipe, accelerator, overrides), mixing.hashes(groups)
     identity = recipe.identity() | {"pack": data_hash, "precision": precision}
-    start = checkpoints.last(out)
+    start, changes = checkpoints.last(out), []
     if start is not None:
-        done = checkpoints.require_same(start, identity)
+        done, changes = checkpoints.require_same(start, identity, changed)
+        checkpoints.drop_other_states(start)
         rank_zero_only(print)(f"{start}: {done} of {recipe.epochs} epochs are trained; going on from there.")
     net = network(recipe, bodies, start is None) if net is None else configured(net, recipe)
     net.train()  # Lightning would leave a loaded one in eval mode
@@ -92,15 +101,27 @@ def fit(
     module = Training(net, recipe)
     machine = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
     validating = {"limit_val_batches": None if validation else 0, "check_val_every_n_epoch": recipe.validate_every}
-    trainer = _trainer(
-        recipe, out, checkpoints.EpochFolders(net, identity), precision=precision, **machine, **validating
-    )
+    folders = checkpoints.EpochFolders(net, identity, changes)
+    callbacks = [TQDMProgressBar(), watch.Watch(out, recipe, data.pack), checkpoints.Keeper(out, recipe)]
+    trainer = _trainer(recipe, out, folders, callbacks, precision=precision, **machine, **validating)
     if trainer.is_global_zero:
         said = {"recipe": dataclasses.asdict(recipe), "overrides": overrides, "precision": precision}
         passes = trainer.accumulate_grad_batches
-        write_json(out / "recipe.json", said | {"passes_per_step": passes, "pack": data_hash} | machine)
-    _run(trainer, module, data, start)
+        said |= {"passes_per_step": passes, "pack": data_hash, "changes": changes}
+        write_json(out / "recipe.json", said | machine)
+    with faults.named(_mends(recipe, precision), out):
+        _run(trainer, module, data, start)
     return Fitted(net, out, recipe, precision)
+
+
+def _mends(recipe, precision):
+    """What helps where the GPU's memory, or that of the machine, did not suffice."""
+    half = recipe.per_device_batch // 2
+    smaller = f"per_device_batch={half} (the step's batch stays {recipe.batch})" if half else "another network or GPU"
+    cheaper = ", or precision='16-mixed' with changed=('precision',)" if precision == "32-true" else ""
+    at_work = workers(recipe.workers)
+    fewer = f"workers={at_work // 2} (now {at_work})" if at_work else smaller
+    return faults.Mends(smaller + cheaper, fewer, at_work)
 
 
 def _precision(recipe, accelerator, overrides):
@@ -118,7 +139,7 @@ def _precision(recipe, accelerator, overrides):
     return "32-true"
 
 
-def _trainer(recipe, out, folders, **settings):
+def _trainer(recipe, out, folders, callbacks, **settings):
     plugins = [folders]
     if SLURMEnvironment.detect():  # a requeued job goes on at the last whole epoch, not in the middle of one
         plugins.append(SLURMEnvironment(auto_requeue=False))
@@ -133,7 +154,7 @@ def _trainer(recipe, out, folders, **settings):
             enable_checkpointing=False,  # Keeper does it
             enable_model_summary=False,
             log_every_n_steps=1,  # Keeper logs, by the recipe's log_every
-            callbacks=[TQDMProgressBar(), checkpoints.Keeper(out, recipe)],
+            callbacks=callbacks,
             plugins=plugins,
         )
     trainer.accumulate_grad_batches = recipe.accumulation(trainer.num_devices * trainer.num_nodes)

@@ -5,10 +5,30 @@ the rest as many different ones, drawn anew in each round (the published code dr
 inside a group are put one after the other.
 """
 
+import dataclasses
+
 import numpy as np
 
 from handlib import recipes
 from handlib.files import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Whose:
+    """Which sample it is: the pack's folder, its place and its key there, and its data set."""
+
+    pack: str
+    index: int
+    key: str
+    dataset: str
+
+
+def whose(pack, place):
+    """`Whose` sample a place of one pack is, or of `Packs`."""
+    if isinstance(pack, Packs):
+        return pack.whose(place)
+    key = str(pack.index["key"].iloc[place])
+    return Whose(str(pack.folder), place, key, pack.manifest["dataset"])
 
 
 class Packs:
@@ -22,8 +42,22 @@ class Packs:
         return int(self.starts[-1])
 
     def __getitem__(self, place):
+        pack, place = self._of(place)
+        return pack[place]
+
+    def lazy(self, place):
+        """See `handlib.packs.Pack.lazy`."""
+        pack, place = self._of(place)
+        return pack.lazy(place)
+
+    def _of(self, place):
         which = int(np.searchsorted(self.starts, place, "right")) - 1
-        return self.packs[which][place - int(self.starts[which])]
+        return self.packs[which], place - int(self.starts[which])
+
+    def whose(self, place):
+        """`Whose` sample this is."""
+        pack, place = self._of(place)
+        return whose(pack, place)
 
 
 class Mixture:

@@ -10,7 +10,7 @@ import torch
 
 from handlib import fields, geometry, metrics, ranks
 from handlib.files import InputError, progress
-from handlib.training import data, large, mano, people, person_hands
+from handlib.training import data, faults, large, mano, people, person_hands
 from handlib.training.made import Predictions
 from handlib.training.parts import Parts, Sorter
 
@@ -175,10 +175,16 @@ class Job:
         bar = progress(
             total=-(-len(self.places) // self.batch), desc="predict", unit="batch", leave=False, disable=not ranks.first
         )
-        with bar, evaluating(self.net, self.device), torch.autocast(self.device.type, torch.float16, enabled=self.half):
+        half = torch.autocast(self.device.type, torch.float16, enabled=self.half)
+        with faults.named(self._mends()), bar, evaluating(self.net, self.device), half:
             for items in loader:
                 take(self.net(items["image"].to(self.device)), items)
                 bar.update(1 if reached is None else reached() - bar.n)
+
+    def _mends(self):
+        smaller = f"batch={max(1, self.batch // 2)} (now {self.batch})"
+        fewer = f"workers={self.workers // 2} (now {self.workers})" if self.workers else smaller
+        return faults.Mends(smaller, fewer, self.workers)
 
     def parts(self, folder, ranks=ranks.ALONE):
         """All parts of the predictions, in files in ``folder`` (see `training.parts`); every rank makes some."""
