@@ -206,6 +206,27 @@ def test_altered_packs_are_refused(packed, tmp_path):
         packs.open(folder).check()
 
 
+def test_a_damaged_index_is_named(packed, tmp_path):
+    folder = copy(packed, tmp_path)
+    path = folder / "index.arrow"
+    path.write_bytes(path.read_bytes()[:8] + b"\xff" * (path.stat().st_size - 8))
+    with pytest.raises(InputError, match="index.arrow: cannot be read"):
+        packs.open(folder)[5]
+
+
+def test_packs_without_the_mapped_index_are_read(packed, tmp_path):
+    """As they were written before there was one."""
+    from handlib.packs import layout
+
+    folder = copy(packed, tmp_path)
+    (folder / "index.arrow").unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["index.arrow"]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "hash": layout.manifest_hash(manifest)}))
+    old = packs.open(folder)
+    assert [old.labels(i)["key"] for i in range(40)] == [packed.labels(i)["key"] for i in range(40)]
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         packs.open(tmp_path / "none")

@@ -30,7 +30,7 @@ def write_labels(folder, kept, skips, images):
     arrays = {name: np.stack([labels[name] for labels in kept]) for name in names if _kind(name) == "array"}
     np.savez(folder / _LABELS, **arrays)
     columns = {name: [labels[name] for labels in kept] for name in names if _kind(name) == "index"}
-    parquet.write_table(pa.table(columns, schema=_schema(columns)), folder / layout.INDEX)
+    parquet.write_table(pa.table(columns, schema=schema(columns)), folder / layout.INDEX)
     pictures = folder / store.FILE
     summary = {
         "samples": len(kept),
@@ -45,7 +45,8 @@ def _kind(name):
     return fields.SAMPLE[name].kind
 
 
-def _schema(names):
+def schema(names):
+    """Arrow's types of index columns. KeyError for a name that is not in `handlib.fields.SAMPLE`."""
     types = {"str": pa.string(), "int64": pa.int64()}
     return pa.schema([(name, types[fields.SAMPLE[name].dtype]) for name in names])
 
@@ -142,17 +143,17 @@ def _reserved(path, dtype, shape):
 
 
 def _write_index(out, folders):
-    """out/index.parquet; returns how many samples there are of each kind of ``hands``."""
+    """out/index.parquet and out/index.arrow; returns how many samples there are of each kind of ``hands``."""
     hands = collections.Counter()
-    with write_atomic(out / layout.INDEX) as temporary:
-        writer = None
-        for folder in folders:
-            table = parquet.read_table(folder / layout.INDEX)
-            writer = writer or parquet.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-            if "hands" in table.column_names:
-                hands.update(table["hands"].to_pylist())
-        writer.close()
+    with write_atomic(out / layout.INDEX) as packed, write_atomic(out / layout.ROWS) as mapped:
+        schema = parquet.read_schema(folders[0] / layout.INDEX)
+        with parquet.ParquetWriter(packed, schema) as writer, pa.ipc.new_file(mapped, schema) as rows:
+            for folder in folders:
+                table = parquet.read_table(folder / layout.INDEX)
+                writer.write_table(table)
+                rows.write_table(table.combine_chunks())  # a batch for each shard
+                if "hands" in table.column_names:
+                    hands.update(table["hands"].to_pylist())
     return dict(sorted(hands.items()))
 
 
@@ -167,6 +168,9 @@ def _inventory(out, folders, summaries):
     files = {}
     for folder, summary in zip(folders, summaries, strict=True):
         files[(folder / store.FILE).relative_to(out).as_posix()] = summary["pictures"]
-    for path in (out / layout.INDEX, out / layout.SKIPPED, *sorted((out / layout.ARRAYS).iterdir())):
+    for path in (
+        *(out / name for name in (layout.INDEX, layout.ROWS, layout.SKIPPED)),
+        *sorted((out / layout.ARRAYS).iterdir()),
+    ):
         files[path.relative_to(out).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
     return files

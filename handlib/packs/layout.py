@@ -4,6 +4,7 @@
 
     OUT/manifest.json            written last: a folder without it is no pack
     OUT/index.parquet            one row per sample: the index fields
+    OUT/index.arrow              the same, memory-mapped, to read one row of millions
     OUT/arrays/<field>.npy       (N, ...) memory-mapped
     OUT/shards/00000/images.lmdb pictures: files as they were in the data set, PNG, planes or runs (`handlib.pictures`)
     OUT/skipped.parquet          key, reason, detail of what was left out
@@ -22,7 +23,7 @@ from handlib.files import InputError, read_json
 
 FORMAT = 1
 MANIFEST, PLAN, LOCK, INDEX, SKIPPED = "manifest.json", "plan.json", ".lock", "index.parquet", "skipped.parquet"
-ARRAYS, SHARDS = "arrays", "shards"
+ARRAYS, SHARDS, ROWS = "arrays", "shards", "index.arrow"
 
 
 def shard_folder(out, number):

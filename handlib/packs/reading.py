@@ -39,7 +39,7 @@ class Pack:
         shards = [layout.shard_folder(self.folder, number) for number in range(len(manifest["shards"]))]
         self._ends = list(itertools.accumulate(manifest["shards"]))
         self._stores = store.Stores(shards)
-        self._arrays = self._table = None
+        self._arrays = None
 
     def __repr__(self):
         return f"<Pack {self.manifest['dataset']} {self.manifest['split']}: {len(self)} samples in {self.folder}>"
@@ -66,7 +66,7 @@ class Pack:
         """All of ``pack[i]`` but its pictures."""
         place = range(len(self))[i]  # negative places count from the end; IndexError beyond
         sample = {name: np.array(self.array(name)[place]) for name in self.manifest["arrays"]}
-        sample.update((name, column[place].as_py()) for name, column in self._columns.items())
+        sample |= self._rows[place]
         sample["index"] = place
         return sample
 
@@ -103,19 +103,15 @@ class Pack:
     @functools.cached_property
     def index(self):
         """The index as a pandas DataFrame, one row per sample."""
-        return self._arrow().to_pandas()
-
-    @property
-    def _columns(self):
-        if self._table is None:
-            table = self._arrow().combine_chunks()
-            self._table = {name: table[name].chunk(0) for name in table.column_names}
-        return self._table
-
-    def _arrow(self):
         import pyarrow.parquet as parquet
 
-        return parquet.read_table(self.folder / layout.INDEX)
+        return parquet.read_table(self.folder / layout.INDEX).to_pandas()
+
+    @functools.cached_property
+    def _rows(self):
+        from handlib.packs.rows import Rows
+
+        return Rows(self.folder, self.manifest["shards"], layout.ROWS in self.manifest["files"])
 
     def check(self):
         """Compare the hash of every file with the manifest's. Raises InputError for the first that differs."""
