@@ -71,6 +71,15 @@ def test_places(packed):
             packed[place]
 
 
+def test_few_of_many_shards_are_open(packed, monkeypatch):
+    from handlib.packs import store
+
+    monkeypatch.setattr(store, "OPEN", 2)
+    pack = packs.open(packed.folder)
+    assert [pack.encoded(i) for i in range(0, 40, 3)] == [packed.encoded(i) for i in range(0, 40, 3)]
+    assert pack.encoded(0) == packed.encoded(0) and len(pack._stores.opened) == 2
+
+
 def test_samples_are_the_readers_own(packed):
     first = packed[0]
     first["joints_cam"][:] = 7

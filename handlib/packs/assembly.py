@@ -146,8 +146,8 @@ def _write_index(out, folders):
     """out/index.parquet and out/index.arrow; returns how many samples there are of each kind of ``hands``."""
     hands = collections.Counter()
     with write_atomic(out / layout.INDEX) as packed, write_atomic(out / layout.ROWS) as mapped:
-        schema = parquet.read_schema(folders[0] / layout.INDEX)
-        with parquet.ParquetWriter(packed, schema) as writer, pa.ipc.new_file(mapped, schema) as rows:
+        kinds = parquet.read_schema(folders[0] / layout.INDEX)
+        with parquet.ParquetWriter(packed, kinds) as writer, pa.ipc.new_file(mapped, kinds) as rows:
             for folder in folders:
                 table = parquet.read_table(folder / layout.INDEX)
                 writer.write_table(table)

@@ -6,6 +6,7 @@ from handlib import stores
 
 FILE = "images.lmdb"
 MEND = "the pack is damaged: delete the folder and pack again"
+OPEN = 128  # files at a time; a pack of 10^7 samples has 1221, more than a process may have open on many systems
 _START = 1 << 26  # bytes of address space to begin with; grows when full
 
 
@@ -41,6 +42,8 @@ class Stores:
     def get(self, shard, row, name):
         """The bytes, or None where the row has no such picture."""
         if shard not in self.opened:
+            if len(self.opened) >= OPEN:
+                del self.opened[next(iter(self.opened))]
             self.opened[shard] = stores.Store(self.folders[shard] / FILE, MEND)
         return self.opened[shard].get(_key(row, name))
 
