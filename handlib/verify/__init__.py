@@ -28,11 +28,13 @@ SYSTEMS = {
         "wholebody_hand4whole",
         "wholebody_osx",
         "wholebody_tools",
+        "wholebody_training",
         "wholebody_data",
         "wholebody_agora",
         "wholebody_hands",
         "wholebody_metrics",
         "wholebody_submissions",
+        "wholebody_published",
     ],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }

@@ -19,7 +19,8 @@ from handlib.verify.reference import deviation
 from handlib.verify.wholebody_layers import smplx_model
 
 CROP, RELATIVE = 2e-3, 1e-4
-_STEP, _VERTEX_STEP = 32, 64  # every so-manyth pixel, vertex is stored
+STEP, _VERTEX_STEP = 32, 64  # every so-manyth pixel, vertex is stored
+STATISTICS = "image_stats"
 _INPUTS = {"h4w": geometry.PersonInput(), "osx": geometry.PersonInput(volume=(16, 16, 12))}
 _MESHES = {"smplx_mesh_cam", "smpl_mesh_cam"}
 _CASE = re.compile(r"(.+?)_(train|test(?:_\w+)?)")
@@ -36,8 +37,9 @@ def check_datasets(ref):
 
 
 def cases(ref, source):
-    """(case's name, its samples, stored arrays, forced augmentations) of ``datasets/<source>``; instead of samples also
-    the `Row` of how many they are, and a `Skip` where there is no such folder.
+    """(case's name, its samples, stored arrays with the pictures' statistics, forced augmentations) of
+    ``datasets/<source>``; instead of samples also the `Row` of how many they are, and a `Skip` where there is no such
+    folder.
     """
     if not ref.has(f"datasets/{source}/samples.json"):
         yield source, Skip(source, f"there is no datasets/{source}/samples.json"), None, None
@@ -50,7 +52,20 @@ def cases(ref, source):
             found, title = _read(folder, source, name, split), f"{source}/{case}"
             row = Row(title, "samples (difference)", float(abs(len(found) - its["length"])), 0.0)
             yield title, row, None, None
-            yield title, found, ref.npz(f"datasets/{source}/{case}.npz"), facts["augmentations"]
+            stored = ref.npz(f"datasets/{source}/{case}.npz")
+            stored |= {f"{item}/{STATISTICS}": known for item, known in its["image_stats"].items()}
+            yield title, found, stored, facts["augmentations"]
+
+
+def crop_rows(case, image, expected):
+    """A crop's stored pixels, and shape, mean, spread and maximum of the whole; takes them out of ``expected``."""
+    yield Row(case, "crop", deviation(image[:, ::STEP, ::STEP], expected.pop("img")), CROP)
+    expected.pop("img_opencv5", None)
+    known, exact = expected.pop(STATISTICS, None), image.astype(np.float64)
+    if known is not None:
+        shape = list(image.shape) == known["shape"]
+        off = deviation((exact.mean(), exact.std(), exact.max()), [known[one] for one in ("mean", "std", "max")])
+        yield Row(case, "whole crop: mean, spread, maximum", off if shape else float("inf"), RELATIVE)
 
 
 def _read(folder, source, name, split):
@@ -94,8 +109,7 @@ def _cropped(sample, drawn, spec):
 
 
 def _sample(case, spec, sample, item, targets, mesh, expected):
-    yield Row(case, "crop", deviation(item["image"][:, ::_STEP, ::_STEP], expected.pop("img")), CROP)
-    expected.pop("img_opencv5", None)
+    yield from crop_rows(case, item["image"], expected)
     for name, value in expected.items():
         own = name.split("/")[1]
         found = _mesh(sample, mesh, value, own) if own in _MESHES else _value(sample, item, targets, own)

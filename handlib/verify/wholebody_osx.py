@@ -4,6 +4,7 @@ its deformable attention and sine code on their own; the files of the pre-traine
 
 import functools
 import gc
+import re
 import tempfile
 from pathlib import Path
 
@@ -15,9 +16,7 @@ from handlib.networks.blocks import deformable
 from handlib.verify import Row, Skip, standin, wholebody_cases, wholebody_kinks
 from handlib.verify.reference import deviation
 
-FOLDER = "osx"
-RENAMED = {"module.encoder": "module.backbone"}  # as released files may call them
-RENAMED |= {"body_regressor": "body_rotation_net", "hand_regressor": "hand_rotation_net"}
+FOLDER, TOOLS = "osx", "tools.json"
 BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked", ".mask")
 UNIT = 1e-5
 
@@ -44,14 +43,15 @@ def _case(ref, case, facts):
     yield from wholebody_cases.stage_rows(case, out, facts, arrays)
     targets = f"{FOLDER}/targets_{facts['image'].removeprefix('osx-')}.npz"
     if "training" in facts and ref.has(targets):
-        yield from _training(case, net, images, wholebody_cases.targets(ref, targets), facts, arrays)
+        reach = ref.json(TOOLS)["osx_training"]["loss_weight_reach"]
+        yield from _training(case, net, images, wholebody_cases.targets(ref, targets), facts, arrays, reach)
     yield from _older_names(ref, keys, net)
 
 
-def _training(case, net, images, given, facts, arrays):
+def _training(case, net, images, given, facts, arrays, reach):
     """The stages again as they are made where there is a gradient; the published training, and the one on AGORA."""
     known = {case: facts["training"], f"{case}, AGORA only": facts["training_agora_benchmark"]}
-    totals, rows = {}, []
+    totals, rows, terms = {}, [], []
     for agora, label in enumerate(known):
         totals[label] = functools.partial(_total, net, given=given, agora=bool(agora))
         _set_up(net, bool(agora))
@@ -60,11 +60,21 @@ def _training(case, net, images, given, facts, arrays):
             yield from wholebody_cases.stage_rows(f"{case}, with gradient", out, facts, arrays)
         elements = net.elements(out, given)
         yield from wholebody_cases.loss_rows(label, elements, known[label])
+        terms.append({name: float(value.detach().mean()) for name, value in elements.items()})
         total = sum(value.mean() for value in elements.values())
         rows += wholebody_cases.gradient_rows(label, net, total, known[label], {}, {})
         net.zero_grad(set_to_none=True)
         del out, elements, total
+    yield _reached(case, net, *terms, reach)
     yield from wholebody_kinks.settled(rows, net, images, totals, known)
+
+
+def _reached(case, net, plain, weighted, reach):
+    """Which terms ``smplx_loss_weight`` multiplies; reach: {decoder settings in words: the terms in words}."""
+    (words,) = (words for decoders, words in reach.items() if net.decoder in decoders.split(" and "))
+    known = {name for name in plain if re.search(rf"\b{name}\b", words)}
+    ours = {name for name, value in plain.items() if abs(weighted[name] - value) > UNIT * abs(value)}
+    return Row(case, "terms that the weight reaches, wrong", len(known ^ ours), 0)
 
 
 def _set_up(net, agora):
@@ -108,7 +118,7 @@ def _older_names(ref, keys, net):
     """The file with the older names of released ones fills the same network with the same numbers."""
     given = {}
     for number, (name, shape, kind) in enumerate(ref.json(keys)["keys"]):
-        for new, old in RENAMED.items():
+        for old, new in older(ref):
             name = name.replace(new, old)
         given[name] = _constant(number, shape, kind)
     case = f"{keys.rpartition('/')[2].removesuffix('.json')}, older names"
@@ -121,6 +131,11 @@ def _older_names(ref, keys, net):
     ]
     yield Row(case, "tensors of other numbers", len(wrong), 0)
     yield from _recognised(case, net, given)
+
+
+def older(ref):
+    """[(older, newer)] parts of names, as released files may call them."""
+    return ref.json(TOOLS)["osx_released_checkpoints"]["renames_on_loading"]
 
 
 def _constant(number, shape, kind):

@@ -1,12 +1,17 @@
-"""The persons of AGORA's submissions, made of what the networks say, beside the files that the published code wrote."""
+"""AGORA's submissions of what the networks say, written and read again, beside the files of the published code."""
 
+import re
+import tempfile
 import types
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from handlib import networks
+from handlib import networks, submissions
 from handlib.evaluation import agora
+from handlib.submissions import agora as official
 from handlib.training import people
 from handlib.verify import Row, Skip, standin
 from handlib.verify.reference import deviation
@@ -19,6 +24,7 @@ SIZES = {"root_pose": 3, "body_pose": 63, "lhand_pose": 45, "rhand_pose": 45, "j
          "cam": 3}  # fmt: skip
 OURS = {"translation": "transl", "root_pose": "global_orient"}  # of names that the server does not know
 KEPT = 0, 1, 24, -1  # rows of joints that are stored
+_CROP = re.compile(r"_(person_id|ann_id|pid)_\d+\.png")  # how the crops of persons are called after their picture
 
 
 def check_agora_files(ref):
@@ -30,13 +36,35 @@ def check_agora_files(ref):
             continue
         stored = ref.json(name)
         for entry in (entry for entry in ENTRIES if entry in stored):
-            files = stored[entry].get("files", stored[entry])
-            made = _made(stored["tag"], stored["samples"], networks._network_class(network).input, entry)
-            pictures = np.array([f"{number}.png" for number in range(len(made))])
-            persons = [one for _, (one,) in agora.persons(made, pictures, ENTRIES[entry])]
-            persons = persons[-len(files) :]  # OSX's of one picture overwrite each other in validation
-            for (file, expected), person in zip(files.items(), persons, strict=True):
-                yield from _person(f"{source}/{entry}/{file}", person, expected)
+            spec = networks._network_class(network).input
+            yield from _files(
+                f"{source}/{entry}", stored[entry], _made(stored["tag"], stored["samples"], spec, entry), entry
+            )
+
+
+def _files(case, stored, made, entry):
+    """All crops are of one picture, each of another person."""
+    files, server = stored.get("files", stored), ENTRIES[entry]
+    crops = stored.get("crop_image_names", [])
+    (picture,) = {_CROP.sub("", name) for name in crops} or {official.NAME.fullmatch(name)["image"] for name in files}
+    found = agora.persons(made, np.array([f"{picture}.png"] * len(made)), server)
+    with tempfile.TemporaryDirectory() as folder:
+        path = submissions.write(server, found, Path(folder) / "predictions.zip")
+        with zipfile.ZipFile(path) as written:
+            places = [Path(name) for name in written.namelist()]
+        ((_, persons),) = submissions.read(server, path).items()
+    names, folder = {place.name for place in places}, stored.get("folder_below_result_dir", official.FOLDER)
+    yield Row(case, "names of files that we lack", float(len(files.keys() - names)), 0)
+    yield Row(case, "files, one for each person", deviation(len(names), len(crops) or len(files)), 0)
+    if folder == official.FOLDER:
+        yield Row(case, "files in another folder", float(sum(place.parent != Path(folder) for place in places)), 0)
+    else:
+        yield Skip(
+            f"{case}/folder", f"the published one, {folder}, is zipped by hand: the server wants {official.FOLDER}"
+        )
+    persons = persons[-len(files) :]  # OSX's of one picture overwrite each other in validation
+    for (file, expected), person in zip(files.items(), persons, strict=True):
+        yield from _person(f"{case}/{file}", person, expected, server)
 
 
 def _made(tag, count, spec, entry):
@@ -66,15 +94,24 @@ class _Made(types.SimpleNamespace):
         return len(self.predictions["joints_img"])
 
 
-def _person(case, person, expected):
+def _person(case, person, expected, server):
     names = {OURS.get(name, name): facts for name, facts in expected["params"].items()}
     yield Row(case, "parameters that differ in name", len(names.keys() ^ person["params"].keys()), 0)
     for name, facts in names.items():
-        ours = person["params"][name].astype(np.float64)
+        value = person["params"][name]
+        same = value.dtype == facts["dtype"] and value.size == np.prod(facts["shape"])
+        same &= server == "agora_smpl" or list(value.shape) == facts["shape"]  # SMPL's are rejected as published
+        ours = value.astype(np.float64)
         off = deviation([*ours.ravel()[: len(facts["values"])], ours.sum()], [*facts["values"], facts["sum"]])
-        yield Row(case, name, off, 1e-5)
-    joints, facts = person["joints"].astype(np.float64), expected["joints"]
-    yield Row(case, "joints, shape", float(list(joints.shape) != facts["shape"][1:]), 0)
+        yield Row(case, name, off if same else float("inf"), 1e-5)
+    joints, facts = person["joints"], expected["joints"]
+    yield Row(
+        case,
+        "joints, shape and type",
+        float([*joints.shape] != facts["shape"][1:] or joints.dtype != facts["dtype"]),
+        0,
+    )
+    joints = joints.astype(np.float64)
     yield Row(case, "joints px", deviation(joints[[*KEPT]], facts["values"]), RELATIVE * np.abs(joints).max())
     yield Row(case, "sum of joints, relative", abs(joints.sum() / facts["sum"] - 1), RELATIVE)
 

@@ -86,7 +86,7 @@ def test_files_tell_their_decoder(narrow, body, tmp_path, decoder):
     state = {f"module.{net.keys.published(name)}": value for name, value in net.state_dict().items()}
     if decoder != "wo_decoder":
         state["module.hand_decoder.backbone.conv1.weight"] = torch.zeros(1)
-    for new, old in wholebody_osx.RENAMED.items():
+    for old, new in wholebody_osx.older(reference.shipped("wholebody")):
         state = {name.replace(new, old): value for name, value in state.items()}
     torch.save({"network": state, "epoch": 13}, tmp_path / "snapshot_13.pth.tar")
     networks.save(net, tmp_path / "ours")
