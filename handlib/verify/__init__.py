@@ -35,6 +35,7 @@ SYSTEMS = {
         "wholebody_metrics",
         "wholebody_submissions",
         "wholebody_published",
+        "wholebody_rest",
     ],
     "metrics": ["metrics", "metrics_hands", "metrics_agora"],
 }
