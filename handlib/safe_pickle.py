@@ -14,7 +14,7 @@ import pickle
 
 import numpy as np
 
-from handlib.files import InputError, require
+from handlib.files import InputError, require_file
 from handlib.pickle_stream import require_bounded
 
 MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
@@ -32,7 +32,7 @@ def read_pickle(path, extra=None, mend="put the official file there"):
     Returns dicts, lists, numbers, text and numpy arrays. Raises InputError when the file is missing, cut, or names
     anything that is not known to be harmless.
     """
-    with open(require(path, mend), "rb") as file:
+    with open(require_file(path, mend), "rb") as file:
         return load(file, path, extra)
 
 
