@@ -74,17 +74,19 @@ class Ranks:
 
 
 ALONE = Ranks()
+_here = []  # the ranks that this process has joined
 
 
 @contextlib.contextmanager
 def joined(timeout=TIMEOUT):
     """Wait for the other ranks of this command -> Ranks. RuntimeError when they do not come within ``timeout``.
 
-    torchrun's RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT count, or else those of a SLURM step.
+    torchrun's RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT count, or else those of a SLURM step. Within
+    such a block another one has the same ranks.
     """
     place = _of_torchrun() or _of_slurm()
-    if place is None:
-        yield ALONE
+    if place is None or _here:
+        yield _here[0] if _here else ALONE
         return
     import torch.distributed as dist
 
@@ -101,12 +103,14 @@ def joined(timeout=TIMEOUT):
             "  nodes reach one another (set GLOO_SOCKET_IFNAME to their network interface)"
         ) from error
     those = Ranks(rank, world, local, store)
+    _here.append(those)
     try:
         yield those
     except BaseException:
         those._give_up()
         raise
     finally:
+        _here.clear()
         dist.destroy_process_group()
 
 
@@ -121,6 +125,11 @@ def machine():
         nodes = int(os.environ.get("SLURM_NNODES", 1))
         return {"devices": int(os.environ["SLURM_STEP_NUM_TASKS"]) // nodes, "nodes": nodes}
     return {"devices": 1, "nodes": 1}
+
+
+def is_first():
+    """Whether this process is the first rank, whoever has started it."""
+    return (_of_torchrun() or _of_slurm() or (0,))[0] == 0
 
 
 def _of_torchrun():
@@ -150,6 +159,13 @@ def _naming_the_lost():
         yield
     except RuntimeError as error:
         raise lost(error) from error
+
+
+def is_lost(error):
+    """Whether an error is torch's for a rank that cannot be reached."""
+    import torch.distributed
+
+    return isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def lost(error):
