@@ -18,7 +18,7 @@ import json
 import os
 from pathlib import Path
 
-from handlib.files import InputError, sha256
+from handlib.files import InputError, read_json, sha256
 
 VARIABLE = "HANDLIB_INPUTS"
 CHECKPOINT = ("network.json", "weights.safetensors")
@@ -53,9 +53,16 @@ def noted(file):
     return list(entries.values())
 
 
-def changed(entries):
-    """The paths of the inputs that are not now what they were when they were noted."""
-    return [entry["path"] for entry in entries if identity(entry["kind"], entry["path"]) != entry["identity"]]
+def changed(entries, seen=None):
+    """The paths of the inputs that are not now what they were when they were noted.
+
+    seen: a dict that keeps what was found out from one call to the next, where many runs have read the same.
+    """
+    seen = {} if seen is None else seen
+    for kind, path in ((entry["kind"], entry["path"]) for entry in entries):
+        if (kind, path) not in seen:
+            seen[kind, path] = identity(kind, path)
+    return [entry["path"] for entry in entries if seen[entry["kind"], entry["path"]] != entry["identity"]]
 
 
 def identity(kind, path):
@@ -123,9 +130,11 @@ def code_hash():
 
 
 def notebook_hash(notebook):
-    """SHA-256 of a notebook's code cells and their tags: opening and saving it in Jupyter changes nothing."""
-    import nbformat
-
-    cells = nbformat.read(notebook, as_version=4).cells
-    code = [(cell.source, sorted(cell.metadata.get("tags", []))) for cell in cells if cell.cell_type == "code"]
+    """SHA-256 of a notebook's code cells and their tags: opening, running and saving it in Jupyter changes nothing."""
+    cells = read_json(notebook).get("cells", [])
+    code = [
+        ("".join(cell["source"]), sorted(cell.get("metadata", {}).get("tags", [])))
+        for cell in cells
+        if cell.get("cell_type") == "code"
+    ]
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()
