@@ -16,7 +16,7 @@ from handlib.networks import hand4whole, osx, whole_body
 from handlib.networks.blocks import person
 from handlib.networks.blocks.resnet import ResNet
 from handlib.protocols import wholebody as protocol
-from handlib.verify import Row, Skip, standin_bodies, wholebody_metrics
+from handlib.verify import Row, Skip
 from handlib.verify.reference import deviation
 
 SOURCES = ("h4w", "osx", "p2p")
@@ -83,7 +83,7 @@ def hands(ref):
             wrong = set(enumerate(left)) ^ set(enumerate(stored["InterHand26M_21"]["names"]))
             yield Row(f"{source}/InterHand26M_21", "joints of the left hand, 21..41, that differ", len(wrong), 0)
         if "hand_regressor_21_rows" in stored:
-            regressor = standin_bodies.template("smplx")["J_regressor"]
+            regressor = wholebody.joint_regressor(wholebody.FREE)
             for side, ours in wholebody.hand_regressors(regressor).items():
                 named = np.array([_row(name, regressor) for name in stored["hand_regressor_21_rows"][side]])
                 yield Row(f"{source}/hand_regressor_21_rows", f"{side}, 21 rows", deviation(ours, named), 0)
@@ -99,8 +99,7 @@ def scoring(ref):
     """The rows by which meshes are laid over each other, and the joints of Human3.6M that count."""
     for source, stored in _lists(ref):
         if "mesh_alignment_rows" in stored:
-            folder = wholebody_metrics.bodies()
-            parts, regressor = protocol.parts(folder), wholebody.joint_regressor(folder, "smplx")
+            parts, regressor = protocol.parts(wholebody.FREE), wholebody.joint_regressor(wholebody.FREE)
             for name, row in stored["mesh_alignment_rows"].items():
                 part, which = _ALIGNED[name]
                 off = deviation(parts.roots[parts.vertices[part][which][1]], regressor[row])
