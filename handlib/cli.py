@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 
-from handlib import eval_command
+from handlib import eval_command, train_command
 from handlib.atomic import full_disk
 from handlib.files import InputError
 from handlib.predict import command as predict_command
+from handlib.sweeps import command as batch_command
 
 
 def parser():
@@ -56,7 +57,9 @@ def parser():
     run.add_argument("--data", help="the data root")
     run.add_argument("--out", help="the run folder (default: outputs/<data folder's name>/<notebook>)")
 
+    train_command.add(commands)
     eval_command.add(commands)
+    batch_command.add(commands)
     predict_command.add(commands)
 
     submit = commands.add_parser("submit", help="write a benchmark's submission and check it, or only check one")
@@ -143,7 +146,7 @@ def _prepare(options):
 def _pack(options):
     from handlib import cluster, packs, runs
 
-    extra = {name: runs.literal(value) for name, value in _settings(options.set).items()}
+    extra = {name: runs.literal(value) for name, value in runs.settings(options.set).items()}
     extra |= {"bodies": os.path.abspath(options.bodies)} if options.bodies else {}
     what = options.dataset, options.root, options.split, options.out
     with cluster.connect(options.scheduler, options.slurm) as client:
@@ -154,16 +157,7 @@ def _pack(options):
 def _run(options):
     from handlib import runs
 
-    print(runs.run_notebook(options.notebook, _settings(options.set), data=options.data, out=options.out))
-
-
-def _settings(texts):
-    """{name: text} of --set NAME=VALUE."""
-    pairs = [text.partition("=") for text in texts]
-    wrong = next((text for text, (_, equals, _) in zip(texts, pairs, strict=True) if not equals), None)
-    if wrong is not None:
-        raise InputError("--set", f"'{wrong}' has no '='", "write --set NAME=VALUE")
-    return {name: value for name, _, value in pairs}
+    print(runs.run_notebook(options.notebook, runs.settings(options.set), data=options.data, out=options.out))
 
 
 def _submit(options):
@@ -201,7 +195,9 @@ COMMANDS = {
     "prepare": _prepare,
     "pack": _pack,
     "run": _run,
+    "train": train_command.main,
     "eval": eval_command.main,
+    "batch": batch_command.main,
     "predict": predict_command.main,
     "submit": _submit,
     "verify": _verify,

@@ -182,6 +182,15 @@ def checked(notebook, given):
     return {name: _as_type_of(defaults[name], value, notebook, name) for name, value in given.items()}
 
 
+def settings(texts):
+    """{name: text} of --set NAME=VALUE."""
+    pairs = [text.partition("=") for text in texts]
+    wrong = next((text for text, (_, equals, _) in zip(texts, pairs, strict=True) if not equals), None)
+    if wrong is not None:
+        raise InputError("--set", f"'{wrong}' has no '='", "write --set NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
 def literal(text):
     """The value that a text from the command line means: a number, a list, true, false, none, or else the text."""
     try:

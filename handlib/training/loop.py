@@ -15,9 +15,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
-from handlib import recipes
+from handlib import ranks, recipes
 from handlib.files import InputError, write_json
-from handlib.training import checkpoints, faults, mixing, targets, watch
+from handlib.training import checkpoints, faults, mixing, stopping, targets, watch
 from handlib.training.beginning import configured, network
 from handlib.training.data import workers
 from handlib.training.module import PackData, Training
@@ -76,6 +76,7 @@ def fit(
 
     A 16-mixed recipe needs a GPU; on a CPU it runs in 32-true, says so, and recipe.json records both.
     Interrupted (Ctrl-C), the last whole epoch is kept and KeyboardInterrupt raised; the same call goes on from there.
+    So it does after SIGTERM, and SIGUSR1 in a SLURM job, which raise `stopping.Stopped`, a SystemExit.
     A loss or weights that are lost stop it with `watch.Diverged`, which names the batch's samples; a fault of the
     machine (a loader's worker, the GPU's memory, a full disk) with RuntimeError that names the mend. Then too the same
     call goes on after the last whole epoch.
@@ -89,7 +90,7 @@ def fit(
         mixing.require_its(recipe, validation, own)
     precision, data_hash = _precision(recipe, accelerator, overrides), mixing.hashes(groups)
     identity = recipe.identity() | {"pack": data_hash, "precision": precision}
-    start, changes = checkpoints.last(out), []
+    start, done, changes = checkpoints.last(out), 0, []
     if start is not None:
         done, changes = checkpoints.require_same(start, identity, changed)
         checkpoints.drop_other_states(start)
@@ -97,12 +98,13 @@ def fit(
     net = network(recipe, bodies, start is None) if net is None else configured(net, recipe)
     net.train()  # Lightning would leave a loaded one in eval mode
     targets.require(net, [one for group in groups for one in group])
-    data = PackData(recipe, net.input, groups, validation)
+    data = PackData(recipe, net.input, groups, validation, done)
     module = Training(net, recipe)
     machine = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes}
     validating = {"limit_val_batches": None if validation else 0, "check_val_every_n_epoch": recipe.validate_every}
     folders = checkpoints.EpochFolders(net, identity, changes)
-    callbacks = [TQDMProgressBar(), watch.Watch(out, recipe, data.pack), checkpoints.Keeper(out, recipe)]
+    stop = stopping.Stop()
+    callbacks = [TQDMProgressBar(), watch.Watch(out, recipe, data.pack), checkpoints.Keeper(out, recipe), stop]
     trainer = _trainer(recipe, out, folders, callbacks, precision=precision, **machine, **validating)
     if trainer.is_global_zero:
         said = {"recipe": dataclasses.asdict(recipe), "overrides": overrides, "precision": precision}
@@ -110,7 +112,7 @@ def fit(
         said |= {"passes_per_step": passes, "pack": data_hash, "changes": changes}
         write_json(out / "recipe.json", said | machine)
     with faults.named(_mends(recipe, precision), out):
-        _run(trainer, module, data, start)
+        _run(trainer, module, data, start, stop)
     return Fitted(net, out, recipe, precision)
 
 
@@ -161,17 +163,25 @@ def _trainer(recipe, out, folders, callbacks, **settings):
     return trainer
 
 
-def _run(trainer, module, data, start):
-    """Lightning answers Ctrl-C by switching it off and leaving Python; here it stays on and is an exception."""
+def _run(trainer, module, data, start, stop):
+    """Lightning answers Ctrl-C by switching it off and leaving Python; here it stays on and is an exception. What is
+    raised because other processes have ended, or were told to, is named so.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         with _quiet(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found .* in eval mode")  # frozen batch norms, on purpose
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
     except SystemExit as error:
-        if type(error) is not SystemExit or not trainer.interrupted:  # SIGTERM has a subclass of its own
+        if type(error) is not SystemExit or not trainer.interrupted:  # `Stopped` is a subclass
             raise
         raise KeyboardInterrupt("training interrupted; the same call goes on after the last whole epoch") from None
+    except Exception as error:
+        if stop.signum:  # SLURM sends it to the loader's workers, too, and they die of it
+            raise stopping.Stopped(stop.signum) from error
+        if trainer.world_size > 1 and ranks.is_lost(error):
+            raise ranks.lost(error) from error
+        raise
     finally:
         if signal.getsignal(signal.SIGINT) is not handler:
             signal.signal(signal.SIGINT, handler)
