@@ -119,8 +119,8 @@ def test_it_learns_and_leaves_what_the_design_says(tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_two_and_two_epochs_are_four(tmp_path, workers):
     whole = fit(tmp_path / "whole", workers=workers, validation=toy.Pack(5))
-    fit(tmp_path / "halves", epochs=2, validation=toy.Pack(5))
-    halves = fit(tmp_path / "halves", start=9, validation=toy.Pack(5))  # the other start must not matter
+    fit(tmp_path / "halves", epochs=2, workers=workers, validation=toy.Pack(5))
+    halves = fit(tmp_path / "halves", start=9, workers=workers, validation=toy.Pack(5))  # the start must not matter
     assert same(weights(whole), weights(halves))
     states = [torch.load(run.last / checkpoints.STATE, weights_only=True) for run in (whole, halves)]
     assert str(states[0]["optimizer_states"]) == str(states[1]["optimizer_states"])

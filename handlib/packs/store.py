@@ -1,5 +1,7 @@
 """One shard's pictures: an LMDB file of encoded bytes under "<row>/<field>"."""
 
+import os
+
 import lmdb
 
 from handlib import stores
@@ -7,6 +9,7 @@ from handlib import stores
 FILE = "images.lmdb"
 MEND = "the pack is damaged: delete the folder and pack again"
 OPEN = 128  # files at a time; a pack of 10^7 samples has 1221, more than a process may have open on many systems
+_SPARE = 1 << 20  # bytes that a commit writes at most beside the data
 _START = 1 << 26  # bytes of address space to begin with; grows when full
 
 
@@ -27,6 +30,15 @@ class Writer:
             except lmdb.MapFullError:
                 self.size *= 2
                 self.environment.set_mapsize(self.size)
+            except lmdb.Error:
+                self._require_space(len(data) + _SPARE)
+                raise
+
+    def _require_space(self, size):
+        """OSError where the disk is full: LMDB calls a write that was cut short an input/output error."""
+        with open(f"{self.path}.space", "wb") as probe:
+            probe.write(bytes(size))
+        os.unlink(probe.name)
 
     def close(self):
         self.environment.sync(True)

@@ -109,12 +109,12 @@ def settle(net, passes):
 
 class PackData(pl.LightningDataModule):
     """The loaders of one training. ``groups``: packs as `mixing.arranged` gives them; ``validation``: a pack or None,
-    always whole and unaugmented.
+    always whole and unaugmented. ``done``: how many epochs are trained already.
     """
 
-    def __init__(self, recipe, spec, groups, validation=None):
+    def __init__(self, recipe, spec, groups, validation=None, done=0):
         super().__init__()
-        self.recipe, self.spec, self.validation, self.order = recipe, spec, validation, None
+        self.recipe, self.spec, self.validation, self.done, self.order = recipe, spec, validation, done, None
         self.pack, self.mixture = mixing.mixture(groups, recipe.samples)
         length = len(self.mixture)
         if recipe.drop_last and not recipe.steps_per_epoch and length < recipe.batch:
@@ -138,6 +138,8 @@ class PackData(pl.LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
+        # Workers draw from it before Lightning says which epoch a resumed training is in.
+        self.order.set_epoch(self.done)
         items = Crops(
             self.pack, self.spec, recipe.root_depth, recipe.augmentation, recipe.seed, published=recipe.published
         )
