@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 
+import chromium
 import interhand_tree
 import numpy as np
 import pytest
@@ -20,16 +21,9 @@ from PIL import Image
 from handlib import packs
 from handlib.viewer import browser, mesh
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine (apt install chromium)")
+sync_api = chromium.required()
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --use-angle=swiftshader --enable-unsafe-swiftshader"
-).split()
 NOTEBOOK = "02_explore_data.ipynb"
-PATIENCE = 180_000  # ms
 STEPS = 12  # presses of an arrow key
 
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
@@ -100,17 +94,11 @@ def _wait_for(server, url, log):
 @pytest.fixture
 def page(lab):
     """Notebook 02 opened in the browser, its kernel ready."""
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(PATIENCE)
-        page.said = []
-        page.on("console", lambda message: page.said.append(message.text[:300]))
+    with chromium.opened() as page:
         page.goto(f"{lab}/lab/tree/notebooks/{NOTEBOOK}?reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         page.wait_for_function(f"{KERNEL}?.status === 'idle'")
         yield page
-        chromium.close()
 
 
 def test_the_figure_is_drawn_and_a_slider_moves_the_mesh(page, project):

@@ -50,16 +50,20 @@ def _plain(frame, name):
     return frame
 
 
+# What a cell must not be: another cell, a tag, a link, code, emphasis or a formula.
+_MD = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[]$"} | {"<": "&lt;", "\n": " ", "\r": " "})
+
+
 def _markdown(printed):
     def line(cells):
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        return "| " + " | ".join(cell.translate(_MD) for cell in cells) + " |"
 
     rule = ["---:" if numeric(printed[column]) else "---" for column in printed]
     return "\n".join([line(printed.columns), line(rule), *map(line, printed.itertuples(index=False, name=None)), ""])
 
 
 _TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "\n": " "}
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "\n": " ", "\r": " "}
     | {letter: f"\\{letter}" for letter in "&%$#_{}"}
 )
 

@@ -45,7 +45,7 @@ def tokens(seen, number=0, kind="attention", columns=8, tile=1.35):
             _joint(axes, seen, number, SMPLX65.joints.index(name))
     if kind == "similarity":
         _bar(figure, panels, limit)
-    figure.suptitle(_WORDS[kind], fontsize=9, color=palette.INK)
+    figures.heading(figure, _WORDS[kind])
     return figure
 
 

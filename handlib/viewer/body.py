@@ -169,7 +169,7 @@ def _content(cases, whole, state):
         visible=state.truth, opacity=0.18 if state.colour == "error" else 0.4
     )
     cloud = [points[found[part][2]] for part in shown for points in (found[part][0], truth)]
-    title = "{}<br><sub>{}</sub>".format(*words(case, seen.means, state))
+    title = "{}<br><sub>{}</sub>".format(*map(mesh.literal, words(case, seen.means, state)))
     return content | {
         "title": dict(text=title, font=dict(size=13), x=0.02),
         "scene": mesh.limits(np.concatenate(cloud)),

@@ -113,7 +113,9 @@ def _content(case, state):
     verts, millimetres = moved(case, state)
     person = mesh.Hand("person", verts, case.layer.faces.cpu().numpy(), np.zeros((0, 3)), np.zeros(1, int))
     source = "free body" if case.layer.is_free else "SMPL-X"
-    words = f"{source} · {case.name}<br><sub>moved by the sliders: mean {millimetres.mean():.1f} mm, most "
+    words = (
+        f"{source} · {mesh.literal(case.name)}<br><sub>moved by the sliders: mean {millimetres.mean():.1f} mm, most "
+    )
     return {
         "person": mesh.mesh_values(person) | mesh.coloured(person, "error", millimetres),
         "title": dict(text=f"{words}{millimetres.max():.1f} mm</sub>", font=dict(size=13), x=0.02, y=0.96),
@@ -133,7 +135,7 @@ def sheet(case, moves=None):
         rows, faces = _part(case.layer, joints)
         shown = body_static.picture(verts[rows], faces, colours[rows])
         figures.show_picture(axes, shown, f"{words}\nup to {millimetres.max():.0f} mm")
-    result.suptitle(f"{case.name}: dark red has moved the most", fontsize=9, color=palette.INK)
+    figures.heading(result, f"{case.name}: dark red has moved the most")
     return result
 
 

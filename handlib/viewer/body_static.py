@@ -35,7 +35,7 @@ def inspector(cases, whole, fit=False):
             figures.show_picture(axes, shown, f"{_WORDS[part]}: {seen.apart_mm[whole.ids[part]].mean():.0f} mm")
     bar(figure, panels[:, :2], limit, "mm, whole body")
     bar(figure, panels[:, 2:], close, "mm, each part for itself")
-    figure.suptitle(f"{body.HOW[fit]}; green behind: the true mesh", fontsize=9, color=palette.INK)
+    figures.heading(figure, f"{body.HOW[fit]}; green behind: the true mesh")
     return figure
 
 
@@ -96,5 +96,5 @@ def vertices(layer, whole, mm, own_mm, title=""):
     bar(figure, panels[:, :2], limit, "mm, whole body")
     bar(figure, panels[:, 2:], close, "mm, each part for itself")
     if title:
-        figure.suptitle(title, fontsize=9, color=palette.INK)
+        figures.heading(figure, title)
     return figure

@@ -231,7 +231,7 @@ def framed(picture, words, points):
     h, w = picture.shape[:2]
     return {
         "picture": dict(source=data_uri(picture)),
-        "title": dict(text=words, font=dict(size=13), x=0.01, y=0.97),
+        "title": dict(text=mesh.literal(words), font=dict(size=13), x=0.01, y=0.97),
         "axes": {"xaxis": (-0.5, w - 0.5), "yaxis": (h - 0.5, -0.5)},
         "scene": mesh.limits(points),
     }

@@ -74,7 +74,7 @@ def joints_on_hand(values, title="", unit="mm", limit=None):
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
     if title:
-        figure.suptitle(title, fontsize=9, color=palette.INK)
+        figures.heading(figure, title)
     return figure
 
 
@@ -142,7 +142,8 @@ def by_group(table, name, column, title="", unit="mm"):
     if len(whole):
         axes.axvline(whole.iloc[0], color=palette.FAINT, lw=1, ls=(0, (4, 3)), label="all frames")
         axes.legend(fontsize=7, frameon=False, loc="best")
-    axes.set_yticks(rows, [f"{label} ({count})" for label, count in zip(parts[name], parts["samples"], strict=True)])
+    labels = [f"{label} ({count})" for label, count in zip(parts[name], parts["samples"], strict=True)]
+    axes.set_yticks(rows, list(map(figures.literal, labels)))
     figures.tidy(axes, title, f"{column.removesuffix(f'_{unit}').replace('_', ' ')} ({unit})")
     axes.grid(axis="x", lw=0.4, color="#DDDDDD")
     axes.grid(axis="y", visible=False)
@@ -229,8 +230,9 @@ def vertices(hand, errors, title="", limit=None):
     values = mesh.coloured(hand, "error", np.asarray(errors)) | {"cmax": limit}
     result = go.Figure(mesh.solid_mesh(**mesh.mesh_values(hand), **values, customdata=np.asarray(errors, np.float32)))
     result.data[0].update(hoverinfo=None, hovertemplate="%{customdata:.1f} mm<extra></extra>")
+    title = dict(text=mesh.literal(title), font=dict(size=13), x=0.02)
     result.update_layout(
-        scene=mesh.scene(mesh.limits(hand.verts)), title=dict(text=title, font=dict(size=13), x=0.02), height=560,
+        scene=mesh.scene(mesh.limits(hand.verts)), title=title, height=560,
         margin=dict(l=0, r=0, t=48, b=0), paper_bgcolor="white", font=dict(color=palette.INK),
     )  # fmt: skip
     return result
@@ -253,7 +255,7 @@ def vertices_static(hands, title="", limit=None):
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
     if title:
-        figure.suptitle(title, fontsize=9, color=palette.INK)
+        figures.heading(figure, title)
     return figure
 
 

@@ -82,7 +82,17 @@ def show_picture(axes, image, caption=""):
     axes.autoscale(False)
     axes.set_axis_off()
     if caption:
-        axes.set_title(caption, fontsize=8, color=palette.INK)
+        axes.set_title(literal(caption), fontsize=8, color=palette.INK)
+
+
+def heading(figure, words, size=9):
+    """The heading over all plots of a figure."""
+    figure.suptitle(literal(words), fontsize=size, color=palette.INK)
+
+
+def literal(words):
+    """Words that may come from a file, for matplotlib: its dollars are letters and begin no formula."""
+    return words.replace("$", r"\$")
 
 
 def show_pale(axes, image, caption=""):
@@ -236,9 +246,9 @@ def _curves(axes, name, curves):
 
 def tidy(axes, title="", xlabel="", ylabel=""):
     """The house's plain look for a plot."""
-    axes.set_title(title, fontsize=9, color=palette.INK)
-    axes.set_xlabel(xlabel, fontsize=8)
-    axes.set_ylabel(ylabel, fontsize=8)
+    axes.set_title(literal(title), fontsize=9, color=palette.INK)
+    axes.set_xlabel(literal(xlabel), fontsize=8)
+    axes.set_ylabel(literal(ylabel), fontsize=8)
     axes.tick_params(labelsize=7, length=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", lw=0.4, color="#DDDDDD")

@@ -81,7 +81,7 @@ def figure(image, prediction, state=None, controls=True):
     result.update_layout(
         scene=mesh.scene(limits) | {"camera": _camera(state.view, limits)}, showlegend=False,
         height=600 if controls else 540,
-        title=dict(text=caption(prediction), font=dict(size=13), x=0.01, y=0.97), uirevision="keep",
+        title=dict(text=mesh.literal(caption(prediction)), font=dict(size=13), x=0.01, y=0.97), uirevision="keep",
         margin=dict(l=0, r=12, t=40, b=90 if controls else 0), paper_bgcolor="white", plot_bgcolor="white",
         font=dict(color=palette.INK),
     )  # fmt: skip
@@ -268,7 +268,7 @@ def twin(image, prediction, state=None):
     over = render.overlay(small, meshes, K, alpha=state.opacity) if meshes else small
     (width, height), tall = prediction.size, 4.2
     sheet, ((left, right),) = figures.sheet(tall * width / height + tall + 0.2, tall + 0.5, 1, 2)
-    sheet.suptitle(caption(prediction), fontsize=8, color=palette.INK)
+    figures.heading(sheet, caption(prediction), 8)
     figures.show_picture(left, over, "over the picture")
     if state.boxes and len(prediction.boxes):
         x, y = _box_lines(prediction)

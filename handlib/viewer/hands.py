@@ -253,7 +253,7 @@ def _slices(seen, rows, joint):
                 figures.rings(axes, [truth[:2] * seen.size], [palette.TRUTH], 0.05 * seen.size[0])
                 axes.add_patch(Rectangle((-0.5, -0.5), *seen.size, fill=False, ec=palette.TRUTH, lw=4))
     words = f"{joint}: its volume in slices, cm behind the root; framed and ringed: where the joint is"
-    figure.suptitle(words, fontsize=9, color=palette.INK)
+    figures.heading(figure, words)
     return figure
 
 
@@ -285,7 +285,7 @@ def _densities(seen, rows, joint):
     words = (
         f"density of a joint's error where there is none in depth; dots: the errors, {beyond} of {len(errors)} outside"
     )
-    figure.suptitle(words, fontsize=9, color=palette.INK)
+    figures.heading(figure, words)
     return figure
 
 
@@ -349,7 +349,7 @@ def in_3d(verts, truth, faces, title=""):
     hand, true = (_hand(points, faces) for points in (verts, truth))
     solid = mesh.solid_mesh(**mesh.mesh_values(hand), **mesh.coloured(hand, "error", errors))
     result = go.Figure([solid, mesh.ghost_mesh(**mesh.mesh_values(true), opacity=0.15)])
-    title = dict(text=_title(title, errors), font=dict(size=13), x=0.02)
+    title = dict(text=mesh.literal(_title(title, errors)), font=dict(size=13), x=0.02)
     result.update_layout(
         scene=mesh.scene(mesh.limits(np.concatenate([verts, truth]))), title=title, height=560, showlegend=False,
         margin=dict(l=0, r=0, t=48, b=0), paper_bgcolor="white", font=dict(color=palette.INK),
@@ -375,7 +375,7 @@ def in_3d_static(verts, truth, faces, title=""):
     bar = figure.colorbar(scale, ax=list(panels), shrink=0.6, pad=0.01)
     bar.set_label("mm", fontsize=8)
     bar.outline.set_visible(False)
-    figure.suptitle(_title(title, errors), fontsize=9, color=palette.INK)
+    figures.heading(figure, _title(title, errors))
     return figure
 
 

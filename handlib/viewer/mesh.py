@@ -6,6 +6,7 @@ y down, z forward) and seen from the camera's place, so that a hand stands as it
 """
 
 import dataclasses
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -227,6 +228,11 @@ def view(cases, state):
     return View(hand, truth, errors, title, limits(np.concatenate([fixed, hand.verts]), fixed))
 
 
+def literal(words):
+    """Words that may come from a file, for plotly: their tags are shown, not obeyed, and dollars begin no formula."""
+    return escape(words, quote=False).replace("$", "&#36;")
+
+
 def _content(cases, state):
     """Everything of a figure that depends on the state: {trace: its properties}, title and axis limits."""
     seen = view(cases, state)
@@ -235,7 +241,7 @@ def _content(cases, state):
         "hand": dict(mesh_values(seen.hand), opacity=solid, **coloured(seen.hand, state.colour, seen.errors)),
         "truth": dict(mesh_values(seen.truth), visible=state.truth, opacity=ghost_opacity(state)),
         "skeleton": dict(skeleton_values(seen.hand.joints), visible=state.joints),
-        "title": dict(text="{}<br><sub>{}</sub>".format(*seen.title), font=dict(size=13), x=0.02, y=0.96),
+        "title": dict(text="{}<br><sub>{}</sub>".format(*map(literal, seen.title)), font=dict(size=13), x=0.02, y=0.96),
         "scene": seen.limits,
     }
 

@@ -160,7 +160,7 @@ def attention(looks, number=0, joint="index4"):
         for axes in line:
             _frame(axes, seen, number, place)
     words = f"{joint}: where its cell (framed) looks among the primary features (FIT), and then among all (SET)"
-    figure.suptitle(words, fontsize=9, color=palette.INK)
+    figures.heading(figure, words)
     return figure
 
 

@@ -99,7 +99,7 @@ def figure(pack):
 
 def _commonest(axes, column, most=12):
     common = column.value_counts().head(most)
-    axes.bar(common.index.astype(str), common, color=palette.FAINT)
+    axes.bar([figures.literal(str(one)) for one in common.index], common, color=palette.FAINT)
     axes.tick_params("x", rotation=60)
     figures.tidy(axes, f"the commonest of {column.nunique()} {column.name}s")
 

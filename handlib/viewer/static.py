@@ -70,7 +70,7 @@ def frame(pack, layers, state):
     height, width = sample["image"].shape[:2]
     tall = 3.6
     figure, (panels,) = figures.sheet(len(shown) * (tall * width / height + 0.15) + tall, tall + 0.6, 1, len(shown) + 1)
-    figure.suptitle(shows.caption(pack, sample, state), fontsize=9, color=palette.INK)
+    figures.heading(figure, shows.caption(pack, sample, state))
     for axes, (name, own) in zip(panels, shown, strict=False):
         figures.show_picture(axes, shows.canvas(sample, posed, own), name)
     shows.annotate(panels[0], sample, state)

@@ -232,7 +232,7 @@ def volumes(seen, number=0, joints=WATCHED):
         figures.tidy(side, "", "cells of depth, near to far", "rows" if front is panels[0, 0] else "")
         side.grid(visible=False)
     words = f"the body's volume, {depth} x {height} x {width} cells; squares: where the joint's features are taken"
-    figure.suptitle(words, fontsize=9, color=palette.INK)
+    figures.heading(figure, words)
     return figure
 
 
@@ -278,7 +278,7 @@ def hands(seen, number=0, part="rhand"):
         known = np.isfinite(truth[own]).all(1)
         figures.rings(axes, truth[own][known], [colour] * known.sum(), 0.03 * CROPS)
     mirrored = ", mirrored" if part == "lhand" else ""
-    figure.suptitle(f"{PARTS[part]}{mirrored}: its own volume, seen from the front", fontsize=9, color=palette.INK)
+    figures.heading(figure, f"{PARTS[part]}{mirrored}: its own volume, seen from the front")
     return figure
 
 

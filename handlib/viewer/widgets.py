@@ -1,5 +1,6 @@
 """Thin ipywidgets over the pure functions of the viewer: they read the controls into a State, no more."""
 
+from html import escape
 from pathlib import Path
 
 import ipywidgets
@@ -184,7 +185,7 @@ class BoxDrawer(ipywidgets.VBox):
 
     def _say(self):
         counts = ", ".join(f"{name}: {len(hands)}" for name, hands in self.hands.items())
-        self.words.value = f"boxes in <code>{self.file}</code>: {counts}"
+        self.words.value = f"boxes in <code>{escape(str(self.file))}</code>: {escape(counts)}"
 
 
 def _choice(label, options, value):
