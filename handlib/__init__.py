@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "alignment analysis bench bodies cluster confidence crops datasets demo doctor fields files fitting geometry "
-    "metrics networks packs predict protocols recipes render runs submissions tables training verify "
+    "metrics networks packs predict protocols recipes render runs submissions sweeps tables training verify "
     "viewer"
 ).split()
 

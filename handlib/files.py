@@ -121,9 +121,9 @@ def read_yaml(path, mend):
             return super().construct_mapping(node, deep)
 
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        values = Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise InputError(path, f"cannot be read as YAML ({error})", "mend the line it names") from error
+        raise InputError(path, f"is not YAML ({error})", "mend the line it names") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(path, "holds no settings", f"write one 'name: value' per line, {mend}")
     return values

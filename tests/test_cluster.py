@@ -161,7 +161,7 @@ def test_jobs_start_work_are_replaced_and_end(slurm):
         (SETTINGS.replace(LOOPBACK, "nonet7"), "makes no SLURM cluster.*nonet7"),
         (SETTINGS.replace("cores: 1\n", ""), "makes no SLURM cluster.*cores"),
         (SETTINGS.replace("1GB", "much"), "makes no SLURM cluster"),
-        ("jobs: [1\n", "cannot be read as YAML"),
+        ("jobs: [1\n", "is not YAML"),
     ],
 )
 def test_settings_that_make_no_cluster(slurm, text, words):

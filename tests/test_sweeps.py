@@ -71,6 +71,30 @@ def test_a_grid_and_a_list(project):
     assert sweeps.read("sweep.yaml", out="elsewhere").folder == project / "elsewhere"
 
 
+def test_settings_of_the_recipe(project, monkeypatch):
+    from handlib import recipes
+
+    (project / "mine").mkdir()
+    (project / "mine" / "wide.yaml").write_text("base: digit_interhand\nepochs: 3\n")
+    text = "notebook: 01\ngrid: {recipe: [digit_interhand, mine/wide.yaml], recipe.seed: [1, 2]}\n"
+    (project / "sweep.yaml").write_text(text)
+    sweep = sweeps.read("sweep.yaml")
+    assert sweep.runs[1].name == "recipe-digit_interhand_recipe.seed-2"
+    assert sweeps.run(sweep).state.tolist() == ["done"] * 4
+    found = recipes.read(sweep.runs[3].parameters["recipe"])
+    assert (found.seed, found.epochs) == (2, 3) and found.lr == recipes.read("digit_interhand").lr
+    assert [Path(entry["path"]).name for entry in record.read(sweep.runs[3].folder)["inputs"]] == [
+        f"{sweep.runs[3].name}.yaml"
+    ]
+    for wrong, words in (
+        ("recipe.sed: [1]", "field 'grid.recipe.sed'.*\n.*'seed'"),
+        ("recipe.lr: [-1]", "grid.recipe.lr"),
+    ):
+        (project / "sweep.yaml").write_text(f"notebook: 01\nset: {{recipe: digit_interhand}}\ngrid: {{{wrong}}}\n")
+        with pytest.raises(InputError, match=words):
+            sweeps.read("sweep.yaml")
+
+
 def test_a_name_does_not_hang_on_the_other_runs(project):
     before = [one.name for one in sweeps.read("sweep.yaml").runs]
     (project / "sweep.yaml").write_text(SWEEP.replace("[1, 2]", "[3, 1, 2]"))

@@ -12,9 +12,8 @@ import types
 import typing
 from pathlib import Path
 
-import yaml
-
-from handlib.files import InputError, require, require_known
+from handlib import inputs
+from handlib.files import InputError, read_yaml, require, require_known
 
 FOLDER = Path(__file__).parent
 
@@ -166,12 +165,8 @@ def _values(recipe):
             raise InputError(f"recipe {recipe}", "is not known", f"use one of {known}, or a path that ends in .yaml")
         path = FOLDER / f"{recipe}.yaml"
     require(path, f"give a recipe file, or one of the names {', '.join(names())}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(path, f"is not YAML ({error})", "mend the line it names") from error
-    if not isinstance(values, dict):
-        raise InputError(path, "holds no settings", "write one 'name: value' per line, as in digit_interhand.yaml")
+    inputs.note("file", path)
+    values = read_yaml(path, "as in digit_interhand.yaml")
     base = values.pop("base", None)  # another recipe, of which this one replaces some values
     require_known(values, FIELDS, path)
     below = _values(base if base is None or base in names() else path.parent / base)[1] if base is not None else {}

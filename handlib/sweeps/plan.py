@@ -15,6 +15,9 @@
       - notebook: 07_eval_hands
         set: {checkpoint: data/checkpoints/digit/db7cba8c1.pt}
 
+``recipe.seed: [1, 2]`` in a grid (or ``recipe.seed: 1`` in a ``set``) varies one setting of the recipe that the run
+takes, whatever parameters the notebook has: the run's recipe is written to ``recipes/`` in the sweep's folder.
+
 ``set`` of the top goes below a grid's values and a run's own. Relative paths count from the project's root, as in the
 notebooks. A run's folder is named by what the grid, or its own ``set``, gives it; a value that a folder cannot be named
 by (a path, a list) counts by its last part and six characters of a hash.
@@ -26,6 +29,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -36,6 +40,7 @@ KEYS = ("notebook", "data", "name", "set", "grid", "runs")
 RUN_KEYS = ("name", "notebook", "set")
 MOST = 10_000  # runs of one sweep
 LONGEST = 100  # characters of a run's name
+RECIPE = "recipe."  # before a setting of the recipe
 MARK = "sweep.json"  # in the folder of a sweep
 _MEND = "write it as `python -m pydoc handlib.sweeps.plan` shows"
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
@@ -44,7 +49,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 @dataclasses.dataclass(frozen=True)
 class Planned:
     """One run: its name, the notebook, all parameters that are given to it (``data`` and ``out`` among them), those of
-    them that the sweep's file gives, and its folder.
+    them (and settings of its recipe) that the sweep's file gives, and its folder.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Planned:
     parameters: dict
     given: dict
     folder: Path
+    recipe: dict | None = None  # what to write to the file that the parameter ``recipe`` names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,11 +177,36 @@ def _planned(file, where, notebook, name, named_by, given, data, sweep, checked)
                             ("out", "leave it out: every run has a folder of its own")):  # fmt: skip
         if parameter in given:
             raise InputError(file, "cannot be set here", mend, field=f"{where}.{parameter}")
-    given = {parameter: _value(file, where, notebook, parameter, value, checked) for parameter, value in given.items()}
+    settings = {name: value for name, value in given.items() if name.startswith(RECIPE)}
+    given = {
+        parameter: _value(file, where, notebook, parameter, value, checked)
+        for parameter, value in given.items()
+        if parameter not in settings
+    }
     name = name or _name({parameter: given.get(parameter, value) for parameter, value in named_by.items()})
-    folder = sweep / name
+    folder, recipe = sweep / name, None
     parameters = _parameters(notebook) | given | {"data": str(data), "out": str(folder)}
-    return Planned(name, notebook, parameters, given, folder)
+    if settings:
+        path = sweep / "recipes" / f"{name}.yaml"
+        recipe = _recipe(file, where, notebook, parameters.get("recipe"), settings, path)
+        parameters["recipe"] = str(path)
+    return Planned(name, notebook, parameters, given | settings, folder, recipe)
+
+
+def _recipe(file, where, notebook, base, settings, path):
+    """The content of a run's own recipe file at ``path``: settings on top of the recipe that it would have taken."""
+    from handlib import recipes
+
+    if base is None:
+        mend = "leave it out, or take a notebook that trains"
+        raise InputError(file, f"{notebook.name} takes no recipe", mend, field=f"{where}.{next(iter(settings))}")
+    values = {name.removeprefix(RECIPE): value for name, value in settings.items()}
+    try:
+        recipes.read(base, **values)
+    except InputError as error:
+        problem = f"{error.problem} (in {error.file})"
+        raise InputError(file, problem, error.mend, field=f"{where}.{RECIPE}{error.field}") from error
+    return {"base": base if base in recipes.names() else os.path.relpath(runs.from_root(base), path.parent)} | values
 
 
 def _value(file, where, notebook, parameter, value, checked):

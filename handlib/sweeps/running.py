@@ -53,6 +53,9 @@ def _begin(sweep, token):
     planned = {one.name: {"notebook": one.notebook.name, "given": one.given} for one in sweep.runs}
     write_json(sweep.folder / MARK, {"sweep": sweep.name, "data": sweep.data, "runs": planned})
     write_text(sweep.folder / TOKEN, token)
+    for one in sweep.runs:
+        if one.recipe is not None:
+            write_json(Path(one.parameters["recipe"]), one.recipe)  # JSON is YAML
 
 
 def _divide(sweep):
