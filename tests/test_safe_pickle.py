@@ -146,24 +146,63 @@ NEST = b"\x85" * 200_000  # each makes a tuple of the one before
 @pytest.mark.parametrize(
     "raw, words",
     [
-        (b"Nr\xff\xff\xff\x7f.", "place 2147483647 of the memo"),
-        (b"Np2147483647\n.", "place 2147483647 of the memo"),
-        (b"Np00000000000000000000002147483647\n.", "place 2147483647 of the memo"),
-        (b"\x8e" + (2**40).to_bytes(8, "little") + b".", "claims"),
-        (b"T\xff\xff\xff\xff.", "claims"),
-        (b"I" + b"9" * 5000 + b"\n.", "to int"),
-        (b"}(" + b")" + NEST + b"Nu.", "nested deeper"),  # a dict's key
-        (b")" + NEST[:9000] + b"q\0" + NEST[:9000] + b"q\1h\1" + NEST[:9000] + b".", "nested deeper"),
-        (b"cbuiltins\nfrozenset\n(](" + b")" + NEST + b"etR.", "nested deeper"),
+        (b"\x8e" + (2**40).to_bytes(8, "little") + b".", "cannot be read"),
+        (b"T\xff\xff\xff\xff.", "cannot be read"),
+        (b"I" + b"9" * 5000 + b"\n.", "digits"),
+        (b"}(" + b")" + NEST + b"Nu.", "a key that is no number and no text"),
+        (b"})" + NEST + b"Ns.", "a key that is no number and no text"),
+        (b"()" + NEST + b"Nd.", "a key that is no number and no text"),
+        (b"}(K\1" + b"2\x86" * 40 + b"Nu.", "a key that is no number and no text"),  # t = (t, t), 40 times
+        (b")" + NEST[:9000] + b"q\0" + NEST[:9000] + b"q\1h\1" + NEST[:9000] + b".", "recursion"),
+        (b"cbuiltins\nfrozenset\n(](" + b")" + NEST + b"etR.", "a key that is no number and no text"),
+        (b"\x80\4\x8f(K\1" + b"2\x86" * 40 + b"\x90.", "a key that is no number and no text"),
+        (b"\x80\4(K\1" + b"2\x86" * 40 + b"\x91.", "a key that is no number and no text"),
+        (
+            b"K\1"
+            + b"q\0("
+            + b"h\0" * 9
+            + b"l"
+            + b"".join(b"q%c(" % place + b"h%c" % place * 9 + b"l" for place in range(1, 9))
+            + b".",
+            "the same over and over",
+        ),
         (b"cbuiltins\nbytearray\n(I20000000000\ntR.", "bytes-like"),
         (b"cbuiltins\nbytes\n(I20000000000\ntR.", "bytes-like"),
         (b"]" * 100_000 + b"a" * 99_999 + b".", "recursion"),
-        (b"\xff.", "no operation 0xff"),
+        (b"\xff.", "cannot be read"),
     ],
 )
 def test_a_few_bytes_that_would_fill_the_memory_or_the_stack_are_refused(raw, words):
     with pytest.raises(InputError, match=words):
         loads(raw)
+
+
+@pytest.mark.parametrize("raw", [b"Nr\xff\xff\xff\x7f.", b"Np2147483647\n.", b"Np00000000000000000000002147483647\n."])
+def test_a_far_place_in_the_memo_takes_no_memory(raw):
+    assert loads(raw) is None
+
+
+def test_a_string_that_is_made_into_arrays_over_and_over_is_refused():
+    class Again:
+        def __init__(self, data):
+            self.data = data
+
+        def __reduce__(self):
+            return np._core.numeric._frombuffer, (self.data, np.dtype("u1"), (len(self.data),), "C")
+
+    data = bytes(1 << 22)
+    with pytest.raises(InputError, match="far more than the file holds"):
+        loads(pickle.dumps([Again(data) for _ in range(90)]))
+    assert len(loads(pickle.dumps([Again(data)] * 90))) == 90
+
+
+@pytest.mark.parametrize(
+    "target", [b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy.core.multiarray\nscalar\n", b"cbuiltins\nobject\n)R"]
+)
+def test_what_reads_files_takes_no_state_of_a_file(target):
+    """Functions and classes of this module live on: what one file changes in them, the next is read with."""
+    with pytest.raises(InputError, match="gives a state to"):
+        loads(target + b"(N}U\7formulaNstb.")
 
 
 def test_sums_and_products_that_would_fill_the_memory_are_refused():

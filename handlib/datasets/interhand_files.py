@@ -126,6 +126,10 @@ def join(path, images, annotations):
         raise InputError(path, "the same id stands at two pictures", mend, "images.id")
     for place, name in enumerate(images["file_name"]):
         coco.relative(path, name.decode(), f"images[{place}].file_name")
+    for name in ("width", "height"):
+        if (odd := (images[name] < 1) | (images[name] >= coco.LARGEST_SIDE)).any():
+            place = int(odd.argmax())
+            raise InputError(path, f"is {images[name][place]}", mend, f"images[{place}].{name}")
     table = {**images, **annotations}
     for name, width in (("bbox", 4), ("joint_valid", 42)):
         if table[name].size != count * width:

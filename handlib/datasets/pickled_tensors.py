@@ -1,14 +1,16 @@
-"""torch tensors inside plain pickles, read by `handlib.safe_pickle`: nothing in them is run."""
+"""torch tensors inside plain pickles, read by `handlib.safe_pickle`: nothing in them is run; torch is not needed."""
 
 import functools
 import io
 import math
-import pickle
-import re
 
 import numpy as np
 
 from handlib import safe_pickle
+
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+_KINDS = {"Double": "f8", "Float": "f4", "Half": "f2", "Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1",
+          "Byte": "u1", "Bool": "?"}  # fmt: skip
 
 
 def readers(path):
@@ -21,25 +23,28 @@ def readers(path):
 
 
 def _storage(path, raw):
-    """The storage that torch saved inside the pickle; torch reads it without running anything in it."""
-    import torch
+    """The numbers (flat) of a storage that torch saved inside the pickle: five pickles, then the bytes.
 
-    try:
-        storage = torch.load(io.BytesIO(bytes(raw)), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its message is a page long
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        problem = f"asks, inside a tensor, for {asked[1] if asked else 'more than a tensor needs'}"
-        raise safe_pickle.Refused(path, f"{problem}, which is not known to be harmless", safe_pickle.MEND) from error
-    if not isinstance(storage, torch.storage.TypedStorage):
-        raise ValueError(f"a tensor in it stands on {type(storage).__name__}, not on a typed storage")
-    return storage
+    The pickles are a magic number, the format's version, what machine wrote it, a reference to the storage, its key.
+    """
+    if not isinstance(raw, bytes | bytearray):
+        raise ValueError("a tensor in it stands on no bytes")
+    stream, kinds = io.BytesIO(raw), {f"torch.{name}Storage": kind for name, kind in _KINDS.items()}
+    magic, version, machine = (safe_pickle.load(stream, path) for _ in range(3))
+    found = safe_pickle.load(stream, path, kinds, refer=lambda reference: reference)
+    keys = safe_pickle.load(stream, path)
+    if (magic, version) != (_MAGIC, _VERSION) or not machine.get("little_endian"):
+        raise ValueError("a tensor in it is written in a way that is not known")
+    _, kind, key, _, count, *view = found
+    if keys != [key] or kind not in _KINDS.values() or any(view):
+        raise ValueError("a tensor in it does not stand on one storage of numbers")
+    if stream.read(8) != count.to_bytes(8, "little"):
+        raise ValueError("a tensor's storage has another length than it says")
+    return np.frombuffer(raw, np.dtype(kind).newbyteorder("<"), count, stream.tell())
 
 
-def _tensor(storage, offset, size, stride, *ignored):
+def _tensor(flat, offset, size, stride, *ignored):
     """A view of a storage -> numpy array; ValueError for one that would look beyond it, or be larger than it."""
-    import torch
-
-    flat = torch.empty(0, dtype=storage.dtype).set_(storage).numpy()
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     if min(offset, *size, *stride, 0) < 0 or math.prod(size) > len(flat) or (math.prod(size) and last >= len(flat)):
         raise ValueError("a tensor in it reaches beyond its storage")

@@ -169,20 +169,19 @@ def test_a_hostile_tensor_is_refused_and_named(tree, tmp_path):
             return torch.storage._load_from_bytes, (stream.getvalue(),)
 
     path.write_bytes(pickle.dumps({"cam_extr": Tensor()}))
-    with pytest.raises(safe_pickle.Refused, match="inside a tensor, for posix.mkdir") as caught:
+    with pytest.raises(safe_pickle.Refused, match="asks for 'posix.mkdir'") as caught:
         list(datasets.read("oakink", tree, "test"))
     assert caught.value.file == path and not (tmp_path / "trace").exists()
 
 
 def test_a_tensor_cannot_look_beyond_its_storage():
-    storage = torch.arange(4.0).untyped_storage()
-    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
-    assert pickled_tensors._tensor(typed, 1, (3,), (1,)).tolist() == [1, 2, 3]
-    assert pickled_tensors._tensor(typed, 0, (2, 2), (1, 2)).tolist() == [[0, 2], [1, 3]]
-    assert pickled_tensors._tensor(typed, 2, (), ()).tolist() == 2
+    flat = np.arange(4, dtype=np.float32)
+    assert pickled_tensors._tensor(flat, 1, (3,), (1,)).tolist() == [1, 2, 3]
+    assert pickled_tensors._tensor(flat, 0, (2, 2), (1, 2)).tolist() == [[0, 2], [1, 3]]
+    assert pickled_tensors._tensor(flat, 2, (), ()).tolist() == 2
     for offset, size, stride in ((2, (3,), (1,)), (-1, (2,), (1,)), (0, (2,), (-1,)), (0, (10**9,), (0,)), (4, (), ())):
         with pytest.raises(ValueError, match="beyond its storage"):
-            pickled_tensors._tensor(typed, offset, size, stride)
+            pickled_tensors._tensor(flat, offset, size, stride)
 
 
 def general(tree, change):
