@@ -373,8 +373,8 @@ def test_gpus_are_shared_out(monkeypatch):
 # On a cluster
 
 
-@pytest.fixture
-def client(project):
+@pytest.fixture(scope="module")
+def client():
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
     from handlib import cluster
 
@@ -406,3 +406,28 @@ def test_a_worker_that_is_killed(project, client):
     assert list(table.state) == ["done", "done", "failed"] and "cell [3]" in table.error[2]
     assert attempts(folder / "a") == 2 and killed[0][1] not in client.run(os.getpid).values()
     assert not psutil.wait_procs([killed[0][0]], timeout=10)[1]
+
+
+def test_a_batch_that_is_killed_ends_its_runs_on_the_cluster(project, client):
+    folder = project / "outputs" / "data" / "sweep"
+    (project / "sweep.yaml").write_text("notebook: 01\nset: {nap: 300}\ngrid: {epochs: [1, 2]}\n")
+    running = batch(project, "--scheduler", client.scheduler.address)
+    halves = [folder / f"epochs-{epochs}" / "half" for epochs in (1, 2)]
+    wait_for(lambda: all(half.exists() for half in halves))
+    family = [psutil.Process(int(half.read_text())) for half in halves]
+    running.kill()
+    running.communicate()
+    assert not psutil.wait_procs(family, timeout=30)[1]
+    table = sweeps.run(sweeps.read("sweep.yaml"), client=client)
+    assert list(table.state) == ["done"] * 2 and [attempts(half.parent) for half in halves] == [2, 2]
+
+
+def test_a_worker_that_does_not_see_the_folder(project, client, monkeypatch):
+    from handlib.sweeps import running
+
+    (project / "sweep.yaml").write_text("notebook: 01\ngrid: {epochs: [1]}\n")
+    monkeypatch.setattr(running, "write_text", lambda path, token: None)  # as another file system under the same path
+    monkeypatch.setattr(running, "SEEN_WITHIN", 1.0)
+    client.run(sweep_toys.hurry)
+    table = sweeps.run(sweeps.read("sweep.yaml"), client=client)
+    assert table.state[0] == "failed" and "does not see" in table.error[0] and "worker tcp://127" in table.error[0]
