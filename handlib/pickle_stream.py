@@ -10,11 +10,13 @@ DEEPEST = 10_000  # tuples in tuples; hashing 100,000 still fits on the C stack
 _STOP = ord(".")
 
 
-def require_bounded(data):
-    """ValueError where a pickle (bytes) claims more than it has: a string longer than the rest of the file, a place in
-    the memo beyond the number of its bytes, or tuples nested deeper than `DEEPEST`.
+def require_bounded(data, start=0):
+    """Where the pickle that begins at ``start`` of ``data`` (bytes) ends.
+
+    ValueError where it claims more than it has: a string longer than the rest of the file, a place in the memo beyond
+    the number of its bytes, or tuples nested deeper than `DEEPEST`; and where it does not end.
     """
-    at, tuples, size, short = 0, 0, len(data), _SHORT
+    at, tuples, size, short = start, 0, len(data), _SHORT
     while at < size:
         code = data[at]
         if length := short[code]:
@@ -26,8 +28,11 @@ def require_bounded(data):
             at += 1
         else:
             at = _long(data, at, code)
+    else:
+        raise ValueError("it does not end")
     if tuples > DEEPEST:
-        _require_shallow(data)
+        _require_shallow(data, start)
+    return at + 1
 
 
 def _long(data, at, code):
@@ -56,9 +61,9 @@ def _place(data, at, end, code):
     return int.from_bytes(data[at + 1 : end], "little")
 
 
-def _require_shallow(data):
+def _require_shallow(data, at):
     """ValueError for tuples nested too deep: the stack is followed, each value known by its depth alone."""
-    stack, marks, memo, at = [], [], {}, 0
+    stack, marks, memo = [], [], {}
     while data[at] != _STOP:
         code = data[at]
         end = at + _SHORT[code] if _SHORT[code] else at + 1 if code in _TUPLES else _long(data, at, code)

@@ -228,7 +228,7 @@ def test_a_missing_state_is_named(tmp_path):
 def test_a_cut_state_is_named(tmp_path):
     state = fit(tmp_path, epochs=1).last / checkpoints.STATE
     state.write_bytes(state.read_bytes()[:500])
-    with pytest.raises(InputError, match="not the state of a training"):
+    with pytest.raises(InputError, match="not a whole PyTorch file(.|\\n)*begin anew"):
         fit(tmp_path)
 
 

@@ -6,7 +6,7 @@ A new network is one file here: a subclass of `base.Network` with its key table,
 import importlib
 import inspect
 
-from handlib.files import InputError
+from handlib.files import InputError, shown
 from handlib.networks import heap
 
 _CLASSES = {
@@ -63,6 +63,9 @@ def load(file, name=None, bodies=None):
     written = facts.get("network")
     if written is not None and name not in (None, written):
         raise InputError(file, f"was written from '{written}', not '{name}'", "leave the name out", field="network")
+    if written is not None and written not in _CLASSES:
+        problem = f"was written from {shown(written)}, which this handlib has not"
+        raise InputError(file, problem, "read it with the handlib that wrote it", field="network")
     name = name or written or _recognise(state, file)
     net = create(name, bodies, **_network_class(name).options(state))
     if written is None:

@@ -1,46 +1,17 @@
 """Weights in files: published PyTorch checkpoints, of which nothing is run, and our own safetensors folders."""
 
-import pickle
-import re
-from collections import OrderedDict
-
 import safetensors
 import safetensors.torch
 import torch
 
 import handlib
 from handlib import files, inputs
-from handlib.files import InputError
+from handlib.files import InputError, require_file, shown
+from handlib.networks import torch_files
 
 WEIGHTS, FACTS = "weights.safetensors", "network.json"
 FORMAT = 1
 COUNTER = ".num_batches_tracked"
-
-# What checkpoints of the supported methods hold beside their tensors; stand-ins take their places, nothing is imported.
-_LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
-HARMLESS_DICTS = tuple(f"{package}.utilities.parsing.AttributeDict" for package in _LIGHTNING)
-HARMLESS = (
-    "argparse.Namespace",
-    "pathlib.PosixPath",
-    "numpy.dtype",
-    "numpy.ndarray",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    *(f"{package}.callbacks.early_stopping.EarlyStopping" for package in _LIGHTNING),
-    *(f"{package}.callbacks.model_checkpoint.ModelCheckpoint" for package in _LIGHTNING),
-)
-
-
-class _Inert:
-    """Stands for an object that is not wanted: takes any arguments and any state, and keeps nothing."""
-
-    def __new__(cls, *args, **kwargs):
-        return super().__new__(cls)
-
-    def __init__(self, *args, **kwargs):
-        pass
-
-    def __setstate__(self, state):
-        pass
 
 
 def read(path):
@@ -57,12 +28,7 @@ def read(path):
     if path.suffix == ".safetensors":
         facts = path.parent / FACTS
         return _read_folder(path.parent) if path.name == WEIGHTS and facts.exists() else (_read_safetensors(path), {})
-    return _state_dict(_read_torch(path), path), {}
-
-
-def read_whole(path):
-    """All that a file of ``torch.save`` holds, tensors on the CPU; what `read` refuses is refused here too."""
-    return _read_torch(files.require(path, "give a checkpoint file"))
+    return _state_dict(torch_files.read(path), path), {}
 
 
 def write_whole(content, path):
@@ -89,7 +55,7 @@ def fill(net, state, ours, theirs, source):
     counts and names every missing, unexpected, repeated and misshapen entry.
     """
     expected, given = net.state_dict(), {}
-    wrong = {"missing": [], "unexpected": [], "given twice": [], "of another shape": []}
+    wrong = {"missing": [], "unexpected": [], "given twice": [], "of another shape": [], "of another kind": []}
     for name, value in state.items():
         our = ours(name)
         if our not in expected:
@@ -101,12 +67,33 @@ def fill(net, state, ours, theirs, source):
             shape, want = tuple(value.shape) if hasattr(value, "shape") else value, tuple(expected[our].shape)
             if shape != want:
                 wrong["of another shape"].append(f"{name} {shape} instead of {want}")
+            elif not _alike(value, expected[our]):
+                wrong["of another kind"].append(f"{name} {getattr(value, 'dtype', type(value).__name__)}")
     wrong["missing"] = [theirs(name) for name in expected if name not in given]
     if any(wrong.values()):
         found = "; ".join(f"{len(names)} {problem}: {', '.join(names)}" for problem, names in wrong.items() if names)
         known = f"does not fit {type(net).__name__} ({len(expected)} entries)"
         raise InputError(source, f"{known}: {found}", "give a checkpoint of exactly this network, not cut or edited")
-    net.load_state_dict({name: torch.as_tensor(value) for name, value in given.items()})
+    given = {name: torch.as_tensor(value) for name, value in given.items()}
+    lost = [name for name, value in given.items() if _lost(value)]
+    if lost:
+        mend = "the training that wrote it was lost: give an earlier checkpoint"
+        raise InputError(source, f"{len(lost)} entries hold NaN or infinity: {', '.join(lost)}", mend, field=lost[0])
+    net.load_state_dict(given)
+
+
+def _lost(value):
+    return value.is_floating_point() and not value.is_meta and not value.float().isfinite().all()
+
+
+def _alike(value, like):
+    """Whether a value can stand where a tensor is expected: floating point of any precision, of counters any number."""
+    try:
+        value = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    plain = value.layout is torch.strided and not value.is_quantized
+    return plain and not value.is_complex() and (value.is_floating_point() or not like.is_floating_point())
 
 
 def load_backbone(module, file, unused=()):
@@ -132,12 +119,13 @@ def load_backbone(module, file, unused=()):
 
 def _read_folder(folder):
     facts = files.read_json(folder / FACTS, "give a checkpoint file, or a folder that networks.save wrote")
-    found = facts.get("format") if isinstance(facts, dict) else None
-    if found != FORMAT:
-        raise InputError(
-            folder / FACTS, f"is {found!r}, not {FORMAT}", "read it with the handlib that wrote it", field="format"
-        )
-    weights = files.require(folder / WEIGHTS, "copy the folder again, it is not whole")
+    facts = facts if isinstance(facts, dict) else {}
+    known = {"format": facts.get("format") == FORMAT, "network": isinstance(facts.get("network"), str)}
+    known["facts"] = isinstance(facts.get("facts"), dict)
+    for field in (field for field, right in known.items() if not right):
+        problem = f"is {shown(facts.get(field))}, not what format {FORMAT} has there"
+        raise InputError(folder / FACTS, problem, "read it with the handlib that wrote it", field=field)
+    weights = require_file(folder / WEIGHTS, "copy the folder again, it is not whole")
     if files.sha256(weights) != facts.get("sha256"):
         raise InputError(
             weights, "is not the file that was written (its hash differs)", "copy the folder again, it is damaged"
@@ -148,44 +136,10 @@ def _read_folder(folder):
 def _read_safetensors(path):
     try:
         return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(path, f"is not a whole safetensors file ({error})", "copy or download it again") from error
-
-
-def _read_torch(path):
-    try:
-        stand_ins = [(_Inert, name) for name in HARMLESS] + [(OrderedDict, name) for name in HARMLESS_DICTS]
-        with torch.serialization.safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _refused(path, error) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # of its header it believes much
         raise InputError(
-            path, f"is not a whole PyTorch file ({_first_line(error)})", "copy or download it again"
+            path, f"is not a whole safetensors file ({error})"[:300], "copy or download it again"
         ) from error
-
-
-def _refused(path, error):
-    """The names of what would have run, as far as PyTorch tells them."""
-    try:
-        blocked = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {*HARMLESS, *HARMLESS_DICTS}
-    except (RuntimeError, ValueError, pickle.UnpicklingError):  # no zip file: only the first one is known
-        blocked = set(re.findall(r"GLOBAL ([\w.]+)", str(error)))
-    if not blocked:
-        return InputError(path, f"is not a PyTorch file ({_first_line(error)})", "copy or download it again")
-    mend = (
-        "if you trust where it comes from, open it in a Python that has those modules and save only its tensors: "
-        "torch.save({name: tensor for name, tensor in checkpoint['state_dict'].items()}, FILE)"
-    )
-    return InputError(
-        path, f"names code that loading would run, and was not opened: {', '.join(sorted(blocked))}", mend
-    )
-
-
-def _first_line(error):
-    """Of what went wrong; PyTorch puts advice before it that must not be followed."""
-    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
-    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def _state_dict(content, path):
@@ -198,4 +152,7 @@ def _state_dict(content, path):
         found = f"it has {', '.join(str(name) for name, _ in known)}" if known else f"it is a {type(content).__name__}"
         mend = "give a file of named tensors, or one that holds them under 'state_dict', 'network' or 'model'"
         raise InputError(path, f"holds no weights ({found[:200]})", mend)
+    empty = [name for name, value in known if isinstance(value, torch.Tensor) and value.is_meta]
+    if empty:
+        raise InputError(path, f"holds names without numbers ({empty[0]})", "give a checkpoint that was saved whole")
     return {str(name): value for name, value in known}

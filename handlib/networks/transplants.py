@@ -17,7 +17,7 @@ from torch import nn
 
 from handlib import files, networks
 from handlib.files import InputError
-from handlib.networks import checkpoints
+from handlib.networks import checkpoints, torch_files
 from handlib.networks.hand4whole import Hand4Whole
 from handlib.networks.pose2pose import Pose2PoseHand
 
@@ -155,7 +155,7 @@ def _snapshot(file):
         return {"network": _published(file.state_dict(), {"network": file.name}, file), "epoch": 0}
     if Path(file).is_dir() or Path(file).suffix == ".safetensors":
         return {"network": _published(*checkpoints.read(file), file), "epoch": 0}
-    content = checkpoints.read_whole(file)
+    content = torch_files.read(file)
     if not isinstance(content, dict) or not isinstance(content.get("network"), dict):
         raise InputError(file, "is no snapshot", "give a snapshot_*.pth.tar of the published program", "network")
     return content

@@ -8,19 +8,18 @@
 
 import csv
 import os
-import pickle
 import shutil
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from handlib import networks, recipes
 from handlib.atomic import naming_full_disk
 from handlib.files import InputError, require_choice, write_atomic
 from handlib.networks import checkpoints as weights
+from handlib.networks import torch_files
 
 STATE = "state.pt"
 
@@ -39,11 +38,11 @@ class EpochFolders(CheckpointIO):
             weights.write_whole(state, folder / STATE)
 
     def load_checkpoint(self, path, map_location="cpu", weights_only=True):
-        try:
-            state = torch.load(Path(path) / STATE, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            problem = f"is not the state of a training ({type(error).__name__})"
-            raise InputError(Path(path) / STATE, problem, f"delete {Path(path).parent} to begin anew") from error
+        mend = f"delete {Path(path).parent} to begin anew"
+        state = torch_files.read(Path(path) / STATE, mend)
+        for key in ("epoch", "global_step"):
+            if not isinstance(state, dict) or type(state.get(key)) is not int:
+                raise InputError(Path(path) / STATE, "is not the state of a training", mend, field=key)
         tensors, _ = weights.read(path)
         return state | {"state_dict": {f"net.{name}": value for name, value in tensors.items()}}
 
@@ -70,8 +69,11 @@ def require_same(folder, identity, changed=()):
     """
     for name in changed:
         require_choice("changed", name, recipes.CHANGEABLE)
-    _, written = weights.read(folder)
-    facts, now = written["facts"], _as_json(identity)
+    facts, now = weights.read(folder)[1].get("facts", {}), _as_json(identity)
+    for key, kind in (("training", dict), ("epoch", int), ("changes", list)):
+        if not isinstance(facts.get(key, [] if key == "changes" else None), kind):
+            mend = f"delete {folder.parent} to begin anew"
+            raise InputError(folder / weights.FACTS, "says nothing of a training", mend, field=key)
     before, done = facts["training"], facts["epoch"] + 1
     differ = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     refused = [key for key in differ if key not in changed]

@@ -8,7 +8,6 @@ hand model; the network sees the joints, with noise, and answers the pose. One s
 """
 
 import dataclasses
-import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +15,10 @@ import roma
 import torch
 
 from handlib import networks
-from handlib.files import InputError, progress, require, write_atomic
+from handlib.files import InputError, progress, write_atomic
 from handlib.fitting import poses
 from handlib.fitting.kinematics import Kinematics
-from handlib.networks import checkpoints
+from handlib.networks import checkpoints, torch_files
 from handlib.networks.iknet import normalised
 
 STATE, HISTORY = "state.pt", "history.csv"
@@ -155,16 +154,17 @@ def _resumed(out, net, optimizer, identity):
     if not out.exists():
         return [], 0
     state, facts = checkpoints.read(out)
-    before = facts["facts"].get("training", {})
+    before = facts.get("facts", {}).get("training")
+    before = before if isinstance(before, dict) else {}
     changed = [name for name in identity if before.get(name) != identity[name]]
     if changed:
         was = ", ".join(f"{name} was {before.get(name)!r}, now {identity[name]!r}" for name in changed)
         raise InputError(out, f"belongs to another training: {was}", "give another folder, or delete it", changed[0])
     checkpoints.fill(net, state, str, str, out)
+    rest = torch_files.read(out / STATE, "give another folder, or delete this one")
     try:
-        file = require(out / STATE, "give another folder, or delete this one")
-        rest = torch.load(file, map_location=next(net.parameters()).device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(out / STATE, f"is not whole ({type(error).__name__})", "delete the folder") from error
-    optimizer.load_state_dict(rest["optimizer"])
-    return rest["history"], rest["history"][-1]["step"]
+        optimizer.load_state_dict(rest["optimizer"])  # to the device of its parameters
+        return list(rest["history"]), int(rest["history"][-1]["step"])
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RuntimeError) as error:
+        problem = f"is not the state of a training ({type(error).__name__})"
+        raise InputError(out / STATE, problem, "give another folder, or delete this one") from error

@@ -141,7 +141,7 @@ def break_weights(folder):
         (lambda folder: (folder / "network.json").unlink(), "network.json: does not exist"),
         (lambda folder: (folder / "network.json").write_text('{"format": 1'), "not whole JSON"),
         (lambda folder: (folder / "network.json").write_text("[]"), "field 'format'"),
-        (lambda folder: (folder / "network.json").write_text('{"format": 99}'), "99, not 1"),
+        (lambda folder: (folder / "network.json").write_text('{"format": 99}'), "is 99, not what format 1"),
     ],
 )
 def test_a_harmed_folder_is_refused(tmp_path, tiny, harm, message):
