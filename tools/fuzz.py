@@ -39,12 +39,13 @@ import fuzz_mutants
 
 from handlib.files import InputError
 
-MODULES = ("fuzz_datasets", "fuzz_files")  # each has TARGETS
+MODULES = ("fuzz_files", "fuzz_datasets")  # each has TARGETS
 PACKAGE = Path(sys.modules["handlib"].__file__).parent
 MEMORY = 1 << 30  # bytes a reader may take beyond what the process has
 SECONDS = 10  # of processor time for a mutant
 WALL = 120  # seconds; the machine may be busy
 BATCH = 100  # mutants a child reads
+LONGEST = 10_000  # characters of an error's message
 RIGHT, REFUSED, FAULT = "right", "refused", "fault"
 
 
@@ -109,6 +110,8 @@ def _of_error(error, folder, names):
     text, kind = str(error), type(error).__name__
     if _memory(error):
         return FAULT, f"memory: {_place(error)}"
+    if len(text) > LONGEST:
+        return FAULT, f"a message of more than {LONGEST} characters: {kind} ({_place(error)})"
     if isinstance(error, InputError):
         named = any(name in text for name in names) or str(folder) in text
         return (REFUSED, "") if named and error.mend else (FAULT, f"InputError names no file or mend: {_cut(text)}")
@@ -142,7 +145,7 @@ def _place(error):
 
 def _cut(text):
     """The first line, without what differs from mutant to mutant."""
-    line = (text.strip().splitlines() or ["no message"])[0]
+    line = (text[:1000].strip().splitlines() or ["no message"])[0]
     return re.sub(r"\S*/\S+|0x[0-9a-f]+|-?\d[\d.e+-]*", "…", line)[:120]
 
 
@@ -290,7 +293,7 @@ def targets(names=()):
     """The targets of those names, all where there are none, in the order of `MODULES`."""
     known = {}
     for module in MODULES:
-        if (Path(__file__).parent / f"{module}.py").exists():
+        if not names or not known.keys() >= set(names):
             known |= {target.name: target for target in importlib.import_module(module).TARGETS}
     unknown = [name for name in names if name not in known]
     if unknown:
