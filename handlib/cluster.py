@@ -24,6 +24,7 @@ SETTINGS = (
     "python", "shebang",
 )  # fmt: skip
 _QUIET = {"dashboard": False, "dashboard_address": None}  # then what it serves stays on the scheduler's own interface
+WORKERS = "HANDLIB_WORKERS"  # in a job's environment: how many workers share its processors
 _QUIET_WORKER = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]  # Dask's own default is every interface
 
 
@@ -118,7 +119,11 @@ def slurm_cluster(file):
     if not shutil.which("sbatch"):
         raise RuntimeError("sbatch is not on the PATH\n  run this on a login node of the SLURM cluster")
     settings["scheduler_options"] = _QUIET | options
-    settings["worker_extra_args"] = _QUIET_WORKER + list(settings.get("worker_extra_args") or [])
+    processes = settings.get("processes") or dask.config.get("jobqueue.slurm.processes", None) or 1
+    settings["processes"] = processes
+    # A worker does one thing at a time, with the processors of the job (or its share of them) to itself.
+    settings["worker_extra_args"] = ["--nthreads", "1", *_QUIET_WORKER, *(settings.get("worker_extra_args") or [])]
+    settings["job_script_prologue"] = [f"export {WORKERS}={processes}", *(settings.get("job_script_prologue") or [])]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "(?s).*Port .* is already in use")

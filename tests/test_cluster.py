@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from handlib import cluster
+from handlib import cluster, inputs
 from handlib.files import InputError
 
 distributed = pytest.importorskip("distributed", reason="needs the extra 'cluster'")
@@ -17,7 +17,7 @@ psutil = pytest.importorskip("psutil")
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 SETTINGS = (
-    f"jobs: 1\ncores: 1\nmemory: 1GB\nwalltime: '01:00:00'\nqueue: gpu\ninterface: {LOOPBACK}\ndeath_timeout: 30\n"
+    f"jobs: 1\ncores: 2\nmemory: 1GB\nwalltime: '01:00:00'\nqueue: gpu\ninterface: {LOOPBACK}\ndeath_timeout: 30\n"
 )
 # Takes the script as SLURM does, keeps it, and runs it here.
 SBATCH = '#!/bin/sh\ncd "$(dirname "$0")"\ncp "$1" script.sh\nsetsid sh script.sh >job.log 2>&1 &\n'
@@ -108,6 +108,7 @@ def test_without_dask(monkeypatch):
 def slurm(tmp_path, monkeypatch):
     """Settings, with an sbatch on the PATH."""
     pytest.importorskip("dask_jobqueue", reason="needs the extra 'cluster'")
+    inputs.code_hash.cache_clear()  # others may have worked on handlib since
     (tmp_path / "bin").mkdir()
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         path = tmp_path / "bin" / name
@@ -133,6 +134,7 @@ def test_the_job_script(slurm):
     assert {f"#SBATCH {words}" for words in [*wanted, "--gres=gpu:1"]} <= set(lines)
     assert "module load cuda" in lines and lines.index("module load cuda") < len(lines) - 1
     assert lines[-1].startswith(f"{sys.executable} -m distributed.cli.dask_worker tcp://127.0.0.1:")
+    assert "export HANDLIB_WORKERS=1" in lines and "--nthreads 1" in lines[-1]  # a run has the job's processors
     assert f"--interface {LOOPBACK}" in lines[-1] and "--no-dashboard --dashboard-address 127.0.0.1:0" in lines[-1]
 
 
@@ -142,6 +144,7 @@ def test_jobs_start_work_are_replaced_and_end(slurm):
 
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), cluster.connect(slurm=slurm) as client:
         first = client.submit(os.getppid, pure=False).result()  # the nanny
+        assert [one["nthreads"] for one in client.scheduler_info(n_workers=-1)["workers"].values()] == [1]
         assert "#SBATCH -p gpu" in (slurm.parent / "bin" / "script.sh").read_text()
         assert listening(psutil.Process(first)) | listening(psutil.Process()) == {"127.0.0.1"}
         os.killpg(os.getpgid(first), 9)
@@ -159,7 +162,7 @@ def test_jobs_start_work_are_replaced_and_end(slurm):
         (SETTINGS + "qeue: gpu\n", "field 'qeue'.*\n.*did you mean 'queue'"),
         (SETTINGS.replace(f"interface: {LOOPBACK}\n", ""), "field 'interface'.*every network"),
         (SETTINGS.replace(LOOPBACK, "nonet7"), "makes no SLURM cluster.*nonet7"),
-        (SETTINGS.replace("cores: 1\n", ""), "makes no SLURM cluster.*cores"),
+        (SETTINGS.replace("cores: 2\n", ""), "makes no SLURM cluster.*cores"),
         (SETTINGS.replace("1GB", "much"), "makes no SLURM cluster"),
         ("jobs: [1\n", "is not YAML"),
     ],

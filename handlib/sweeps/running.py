@@ -213,7 +213,8 @@ def _on_worker(order, token, version):
         )
     worker = distributed.get_worker()
     key = worker.get_current_task()
-    threads = max(1, runs.processors() // max(1, worker.state.nthreads))
+    beside = worker.state.nthreads * int(os.environ.get(cluster.WORKERS, 1))  # runs at a time on these processors
+    threads = max(1, runs.processors() // max(1, beside))
     ended = f"{key} {uuid.uuid4().hex}"
     said = child.execute(child.Order(**{**vars(order), "threads": threads, "ended": ended}), _wanted(worker, key))
     return ended, said
