@@ -140,6 +140,8 @@ SAMPLE = dict(
 )  # fmt: skip
 
 
+MAY_LACK = ("bbox_est", "root_depth_est", "object_pose", "reach")  # NaN or inf in these says that there is none
+
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 
 

@@ -19,7 +19,7 @@ import json
 import numpy as np
 
 from handlib import fields, pictures
-from handlib.files import InputError, read_json
+from handlib.files import InputError, read_json, shown
 
 FORMAT = 1
 MANIFEST, PLAN, LOCK, INDEX, SKIPPED = "manifest.json", "plan.json", ".lock", "index.parquet", "skipped.parquet"
@@ -99,7 +99,7 @@ def read_manifest(folder):
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise InputError(
-            path, f"has format {found}, this version reads {FORMAT}", "pack the data set anew", field="format"
+            path, f"has format {shown(found)}, this version reads {FORMAT}", "pack the data set anew", field="format"
         )
     if manifest.get("hash") != manifest_hash(manifest):
         raise InputError(path, "does not match its own hash: it was altered", "pack the data set anew", field="hash")

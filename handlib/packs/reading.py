@@ -10,7 +10,7 @@ import numpy as np
 
 from handlib import inputs, pictures
 from handlib.files import InputError, sha256
-from handlib.packs import layout, store
+from handlib.packs import checking, layout, store
 
 
 class Lazy(dict):
@@ -55,7 +55,7 @@ class Pack:
 
     def __getitem__(self, i):
         sample = self.labels(i)
-        shape = None
+        shape = sample.get("height", 1), sample.get("width", 1)
         for name in self.manifest["images"]:  # "image" before "part_mask"
             picture = self.picture(sample["index"], name)
             sample[name] = np.zeros(shape, np.uint8) if picture is None else picture
@@ -66,6 +66,7 @@ class Pack:
         """All of ``pack[i]`` but its pictures."""
         place = range(len(self))[i]  # negative places count from the end; IndexError beyond
         sample = {name: np.array(self.array(name)[place]) for name in self.manifest["arrays"]}
+        checking.require_finite(self.folder, place, sample)
         sample |= self._rows[place]
         sample["index"] = place
         return sample
@@ -93,8 +94,7 @@ class Pack:
         """A whole field, (N, ...), read-only and memory-mapped. Raises KeyError naming the fields there are."""
         if self._arrays is None:
             self._arrays = {
-                field: np.load(self.folder / layout.ARRAYS / f"{field}.npy", mmap_mode="r").view(np.ndarray)
-                for field in self.manifest["arrays"]
+                field: checking.array(self.folder, self.manifest, field) for field in self.manifest["arrays"]
             }
         if name not in self._arrays:
             raise KeyError(f"the pack has no field '{name}'; it has {', '.join(self._arrays)}")
@@ -103,9 +103,7 @@ class Pack:
     @functools.cached_property
     def index(self):
         """The index as a pandas DataFrame, one row per sample."""
-        import pyarrow.parquet as parquet
-
-        return parquet.read_table(self.folder / layout.INDEX).to_pandas()
+        return checking.index(self.folder, self.manifest).to_pandas()
 
     @functools.cached_property
     def _rows(self):
@@ -129,6 +127,7 @@ def open_pack(folder):
     """
     folder = Path(folder)
     manifest = layout.read_manifest(folder)
+    checking.require_sound(folder / layout.MANIFEST, manifest)
     inputs.note("pack", folder)
     for name, expected in manifest["files"].items():
         try:

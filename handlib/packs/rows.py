@@ -5,10 +5,9 @@ import functools
 import itertools
 
 import pyarrow as pa
-import pyarrow.parquet as parquet
 
 from handlib.files import InputError
-from handlib.packs import assembly, layout, store
+from handlib.packs import assembly, checking, layout, store
 
 
 class Rows:
@@ -39,6 +38,7 @@ class Rows:
                     raise TypeError(f"its columns are {batch.schema}")
             except (pa.ArrowException, OSError, LookupError, UnicodeDecodeError, TypeError) as error:
                 raise InputError(path, f"cannot be read ({error})", store.MEND) from error
+            checking.require_whole(path, batch)
             starts = [0, *self._ends]
             if len(batch) != starts[number + 1] - starts[number]:
                 raise InputError(path, f"has {len(batch)} rows of shard {number}, its manifest others", store.MEND)
@@ -51,6 +51,6 @@ class Rows:
 
     @functools.cached_property
     def _whole(self):
-        table = parquet.read_table(self.folder / layout.INDEX).combine_chunks()
+        table = checking.index(self.folder, {"samples": self._ends[-1] if self._ends else 0}).combine_chunks()
         cuts = itertools.pairwise([0, *self._ends])
         return [table.slice(start, end - start).to_batches()[0] for start, end in cuts]
