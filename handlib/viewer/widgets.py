@@ -1,5 +1,10 @@
-"""Thin ipywidgets over the pure functions of the viewer: they read the controls into a State, no more."""
+"""Thin ipywidgets over the pure functions of the viewer: they read the controls into a State, no more.
 
+A cell that is run again closes what its run before made, as its output goes too: a kernel keeps every widget, with its
+meshes and pictures, until it is closed, and a drawer of boxes that is out of sight would still write its file.
+"""
+
+import functools
 from html import escape
 from pathlib import Path
 
@@ -9,7 +14,48 @@ import plotly.graph_objects as go
 from handlib import viewer
 from handlib.viewer import body, body_model, boxes, browser, frustum, mesh
 
+_made = {}  # cell -> (its run, what that made)
 
+
+def _replacing(make):
+    @functools.wraps(make)
+    def made(*arguments, **named):
+        return _replace(make(*arguments, **named))
+
+    return made
+
+
+def _replace(widget):
+    """Close what an earlier run of this cell made, and remember what this one does; returns the widget."""
+    cell, run = _running()
+    if cell is not None:
+        before, others = _made.get(cell, (run, []))
+        if before != run:
+            for other in others:
+                _close(other)
+            others = []
+        _made[cell] = run, [*others, widget]
+    return widget
+
+
+def _running():
+    """(the cell, its run) that a notebook is in; (None, None) elsewhere, and where its program does not tell."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    asked = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return asked.get("metadata", {}).get("cellId"), asked.get("header", {}).get("msg_id")
+
+
+def _close(widget):
+    """With all that it holds: its layout and style are widgets as well."""
+    for held in [*getattr(widget, "children", ()), *widget.trait_values().values()]:
+        if isinstance(held, ipywidgets.Widget) and held.comm is not None:
+            _close(held)
+    widget.close()
+
+
+@_replacing
 def inspector(cases, state=None):
     """The mesh inspector: sliders and switches beside one FigureWidget. cases: as ``mesh.figure`` takes them."""
     state = state or mesh.State(side=next(iter(cases)))
@@ -37,6 +83,7 @@ def model(layers, sample):
     return inspector(mesh.cases(layers, sample))
 
 
+@_replacing
 def body_inspector(case, state=None):
     """The whole body model: sliders beside one FigureWidget. case: a `body_model.Case`."""
     state = state or body_model.State()
@@ -54,6 +101,7 @@ def body_inspector(case, state=None):
     return ipywidgets.HBox([ipywidgets.VBox([controls["jaw"], sliders], layout={"width": "360px"}), _filling(shown)])
 
 
+@_replacing
 def whole_bodies(cases, whole, state=None):
     """The inspector of whole bodies: cases and whole as `body.figure` takes them."""
     state = state or body.State()
@@ -79,6 +127,7 @@ def whole_bodies(cases, whole, state=None):
     return ipywidgets.VBox([rows, ipywidgets.HBox([_filling(shown)])])
 
 
+@_replacing
 def dataset_browser(pack, layers, state=None):
     """The dataset browser: pick a frame of ``pack`` and what is drawn over it. layers: ``viewer.of(pack).layers``."""
     state, shows = state or browser.State(), viewer.of(pack)
@@ -98,6 +147,7 @@ def dataset_browser(pack, layers, state=None):
     return ipywidgets.VBox([frame, ipywidgets.HBox(switches), ipywidgets.HBox([_filling(shown)])])
 
 
+@_replacing
 def in_frustum(image, prediction, state=None):
     """A picture's hands or persons in its frustum (`frustum.figure`): opacity, a switch for each, the view."""
     state = state or frustum.State()
@@ -156,6 +206,7 @@ class BoxDrawer(ipywidgets.VBox):
         self.shown.layout.on_change(lambda *stale: self._drawn(), "shapes")
         row = ipywidgets.HBox([self.picture, self.side, undo])
         super().__init__([row, ipywidgets.HBox([_filling(self.shown)]), self.words])
+        _replace(self)
 
     def _image(self):
         from handlib.predict import read

@@ -46,3 +46,23 @@ def test_every_control_of_the_browser_reaches_the_figure(pack, layers, same):
 def test_a_starting_state_is_kept(layers):
     widget = widgets.inspector(mesh.cases(layers), mesh.State("left", colour="parts"))
     assert _control(widget, "hand").value == "left" and _control(widget, "colour").value == "parts"
+
+
+def test_a_cell_that_is_run_again_closes_what_it_made(layers, monkeypatch):
+    cases, running = mesh.cases(layers), [("one", 1)]
+    monkeypatch.setattr(widgets, "_running", lambda: running[0])
+    monkeypatch.setattr(widgets, "_made", {})
+    first, second = widgets.inspector(cases), widgets.inspector(cases)
+    running[0] = ("two", 2)
+    other = widgets.inspector(cases)
+    assert all(_figure(one).comm is not None for one in (first, second, other)), "two of one run stay"
+    running[0] = ("one", 3)
+    last = widgets.inspector(cases)
+    assert all(inside.comm is None for one in (first, second) for inside in _inside(one))
+    assert all(inside.comm is not None for one in (other, last) for inside in _inside(one))
+
+
+def test_without_a_notebook_nothing_is_closed(layers):
+    first = widgets.inspector(mesh.cases(layers))
+    widgets.inspector(mesh.cases(layers))
+    assert widgets._running() == (None, None) and _figure(first).comm is not None
