@@ -1,5 +1,6 @@
 """Sweeps: what their file may say, when a run is done, and how many of them end well, badly, by a kill."""
 
+import json
 import os
 import re
 import signal
@@ -368,6 +369,21 @@ def test_gpus_are_shared_out(monkeypatch):
     assert running._gpus(3) == ["2", "3", "2"] and running._gpus(1) == [None]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert running._gpus(2) == [None, None]
+
+
+def test_the_figures_of_a_receipt(tmp_path):
+    """Those that a table of methods shows; of two protocols with a figure of one name, both."""
+    from handlib.sweeps import summary
+
+    one = {"protocol": "interhand", "split": "test", "mpjpe_all_mm": 1.0, "mrrpe_mm": None, "r_wrist_all_mm": 9.0}
+    rows = [one, {"protocol": "mine, quirk=True", "method": "x", "mpjpe_all_mm": 2.0}]
+    (tmp_path / "receipt.json").write_text(json.dumps({"results": rows}))
+    assert summary._figures(tmp_path / "receipt.json") == {
+        "protocol": "interhand", "mpjpe_all_mm": 1.0, "mrrpe_mm": None,
+        "mine, quirk=True: protocol": "mine, quirk=True", "mine, quirk=True: mpjpe_all_mm": 2.0,
+    }  # fmt: skip
+    (tmp_path / "receipt.json").write_text("{}")
+    assert summary._figures(tmp_path / "receipt.json") == {}
 
 
 # On a cluster

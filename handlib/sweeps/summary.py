@@ -22,8 +22,8 @@ class Summary:
         return [row for row in self._rows.values() if row["state"] == record.FAILED]
 
     def frame(self):
-        """A row per run, in the sweep's order: run, notebook, state, seconds, what the sweep's file sets, the facts and
-        figures of the receipt's results, its path and SHA-256, and the error of a failed one.
+        """A row per run, in the sweep's order: run, notebook, state, seconds, what the sweep's file sets, the figures
+        of the receipt's results, its path and SHA-256, and the error of a failed one.
         """
         import pandas  # not before it is needed: the command line imports this
 
@@ -60,8 +60,8 @@ def _cell(value):
 
 
 def _figures(receipt):
-    """{column: value} of a receipt's results; where it has several rows, a figure of a later one that is there already
-    is named with its protocol.
+    """{column: value} of a receipt's results: each row's protocol, and the figures that a table of methods shows (all
+    of a protocol that is not handlib's). A name that an earlier row has, too, gets its protocol before it.
     """
     try:
         rows = read_json(receipt).get("results") or []
@@ -69,8 +69,15 @@ def _figures(receipt):
         return {}
     found = {}
     for row in rows:
-        for name, value in row.items():
-            if name in ("receipt", "note", "source"):
-                continue
-            found[name if name not in found else f"{row.get('protocol')}: {name}"] = value
+        for name in _shown(row):
+            found[name if name not in found else f"{row.get('protocol')}: {name}"] = row[name]
     return found
+
+
+def _shown(row):
+    from handlib import tables
+
+    protocol = str(row.get("protocol")).partition(",")[0]
+    shown = [tables.column(protocol, figure) for figure in tables.SUMMARY.get(protocol, ())]
+    figures = [name for name in row if name not in tables.FACTS]
+    return [name for name in ("protocol", *(shown or figures)) if name in row]
