@@ -106,12 +106,12 @@ def read_json(path, mend="put the official file there"):
 def read_yaml(path, mend):
     """A YAML file of settings -> dict.
 
-    Raises InputError where it is missing, not YAML, holds anything else than 'name: value', or a name twice (of which
-    YAML readers silently drop the first).
+    Raises InputError where it is missing, not YAML, holds anything else than 'name: value', a name twice (of which
+    YAML readers silently drop the first), or aliases that unfold to more than `_UNFOLDED` values.
     """
     import yaml
 
-    path = require(path, mend)
+    text = read_text(path, mend)
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node, deep=False):
@@ -121,12 +121,28 @@ def read_yaml(path, mend):
             return super().construct_mapping(node, deep)
 
     try:
-        values = Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise InputError(path, f"is not YAML ({error})", "mend the line it names") from error
+        values = Loader(text).get_single_data()
+        if (count := _unfolded(values, {})) > _UNFOLDED:
+            raise ValueError(f"its aliases unfold to {count:.0e} values")
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(path, f"is not YAML ({error})"[:1000], "mend the line it names") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(path, "holds no settings", f"write one 'name: value' per line, {mend}")
     return values
+
+
+_UNFOLDED = 1_000_000
+
+
+def _unfolded(value, known):
+    """How many values there are where each alias is written out; without end where one holds itself."""
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = float("inf")
+        inside = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_unfolded(one, known) for one in inside)
+    return known[id(value)]
 
 
 def read_text(path, mend):

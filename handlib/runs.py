@@ -12,7 +12,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from handlib.files import InputError, require, require_known, write_atomic, write_json
+from handlib.files import InputError, read_text, require, require_known, write_atomic, write_json
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
@@ -164,12 +164,21 @@ def parameters(notebook):
     """``{name: default}`` of the cell tagged ``parameters``; its values must be plain literals."""
     import nbformat
 
-    cells = nbformat.read(notebook, as_version=4).cells
-    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    text = read_text(notebook, "give a notebook's .ipynb")
+    try:
+        cells = nbformat.reads(text, as_version=4).cells
+        tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    except Exception as error:  # nbformat takes the text for what it should be
+        problem = f"is no whole notebook ({type(error).__name__}: {error})"[:1000]
+        raise InputError(notebook, problem, "mend its JSON, or fetch it again") from error
     if len(tagged) != 1:
         raise InputError(notebook, f"{len(tagged)} cells are tagged 'parameters'", "tag exactly one cell")
-    assignments = [node for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    try:
+        assignments = [node for node in ast.parse(tagged[0].source).body if isinstance(node, ast.Assign)]
+        return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    except (SyntaxError, ValueError, TypeError, AttributeError, MemoryError, RecursionError) as error:
+        mend = "write one 'name = value' a line, plain numbers, texts and lists"
+        raise InputError(notebook, f"cannot be read ({error})"[:1000], mend, field="parameters") from error
 
 
 def checked(notebook, given):

@@ -342,7 +342,7 @@ class Mutants:
             link.external_attr, entries[at] = 0o120777 << 16, (link, b"/etc/passwd")
         elif kind == "bomb":
             bomb = _entry(entry.filename, entry)
-            bomb.compress_type, entries[at] = zipfile.ZIP_DEFLATED, (bomb, content + bytes(1 << 27))
+            bomb.compress_type, entries[at] = zipfile.ZIP_DEFLATED, (bomb, content + bytes(1 << 24))
         made = _zip(entries)
         if kind == "size":  # the directory lies about how long a member is
             made = made.replace(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlib.files import InputError, read_json, require, write_text
+from handlib.files import InputError, read_json, require, shown, write_text
 from handlib.predict.prediction import BY_SUBJECT, PART_BOXES, Prediction
 
 FORMAT, VERSION = "handlib prediction", 1
@@ -72,27 +72,30 @@ def read_parameters(path):
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(path, "is not a prediction of handlib", _MEND, field="format")
     if content.get("version") != VERSION:
-        problem = f"is version {content.get('version')}, this handlib reads {VERSION}"
+        problem = f"is version {shown(content.get('version'))}, this handlib reads {VERSION}"
         raise InputError(path, problem, "read it with the handlib that wrote it", field="version")
-    kind = BY_SUBJECT.get(content.get("subject", "hand"))
+    kind = BY_SUBJECT.get(str(content.get("subject", "hand")))
     if kind is None:
-        raise InputError(path, f"is of {content['subject']!r}", f"one of: {', '.join(BY_SUBJECT)}", field="subject")
+        raise InputError(path, f"is of {shown(content['subject'])}", f"one of: {', '.join(BY_SUBJECT)}", "subject")
     missing = [one.name for one in dataclasses.fields(kind) if one.name not in content]
     if missing:
         raise InputError(path, "is not there", _MEND, field=missing[0])
     arrays = {name: _array(content[name], name, kind, path) for name in kind.SHAPES}
-    kind.check(arrays, path, _MEND)
-    words = {name: str(content[name]) for name in kind.WORDS} | {"size": tuple(content["size"])}
-    return kind(**words, **arrays, skipped=tuple((number, why) for number, why in content["skipped"]))
+    return kind.checked(content, arrays, path, _MEND)
 
 
 def _array(value, name, kind, path):
     """A field as an array; one without rows gets the rest of its shape back, which an empty list has lost."""
     shape = kind.SHAPES[name]
     try:
-        array = np.array(value, kind.KINDS.get(name, float))
-    except (TypeError, ValueError) as error:
-        raise InputError(path, f"is no array of numbers ({error})", _MEND, field=name) from error
+        array = np.array(value, float)
+        if name in kind.KINDS:
+            whole = np.rint(array).astype(np.int64)
+            if (whole != array).any():
+                raise ValueError("not whole ones")
+            array = whole
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(path, f"is no array of numbers ({error})"[:300], _MEND, field=name) from error
     if array.size == 0 and shape[0] == "N" and array.shape[:1] == (0,):
         return array.reshape(0, *(0 if isinstance(size, str) else size for size in shape[1:]))
     return array

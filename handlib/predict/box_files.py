@@ -20,16 +20,18 @@ null where not seen. A hand with keypoints may lack its side: it is then guessed
 """
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 
-from handlib.files import InputError, read_json, require
+from handlib.files import InputError, read_json, read_text, require, shown
 from handlib.predict import boxes
 from handlib.predict.subjects import HAND
 
 _MEND = "see handlib.predict.box_files for the forms"
 _PERSON = 1  # COCO's category
+_LARGEST = 1e9  # pixels; what is larger is none, and overflows
 
 
 class BoxFile:
@@ -72,7 +74,9 @@ class BoxFile:
         if side is not None and not self.subject.sided:
             raise InputError(self.path, f"{where}: is given, and {self.subject.plural} have none", _MEND, "side")
         if "keypoints" in one:
-            points = np.array([[np.nan] * 2 if point is None else point[:3] for point in one["keypoints"]], float)
+            given = [point or [] for point in one["keypoints"]]
+            width = max(2, *map(len, given))
+            points = np.array([[*point, *[np.nan] * (width - len(point))] for point in given], float)
             box, side, sure = boxes.from_keypoints(points, side, K, layer, self.subject)
             return box[0], side[0], sure[0] if one.get("score") is None else score
         if side is None and self.subject.sided:
@@ -97,11 +101,29 @@ def _read_json(path, subject):
 def _check(path, name, one, subject):
     if ("box" in one) == ("keypoints" in one):
         raise InputError(path, f"a {subject.noun} needs either a box or keypoints", _MEND, name)
-    if "box" in one and np.shape(one["box"]) != (4,):
-        raise InputError(path, f"{one['box']} is no box", "give [x, y, width, height]", name)
-    if "keypoints" in one and len(one["keypoints"]) not in subject.keypoints:
+    if "box" in one and not _numbers(one["box"], (4,)):
+        raise InputError(path, f"{shown(one['box'])} is no box", "give [x, y, width, height]", name)
+    points = one.get("keypoints", [None] * subject.keypoints[0])
+    if not isinstance(points, list) or len(points) not in subject.keypoints:
         mend = f"give {' or '.join(map(str, subject.keypoints))}, null where not seen"
-        raise InputError(path, f"has {len(one['keypoints'])} keypoints", mend, name)
+        count = len(points) if isinstance(points, list) else shown(points)
+        raise InputError(path, f"has {count} keypoints", mend, name)
+    for point in points:
+        if point is not None and not _numbers(point, (2, 3)):
+            raise InputError(path, f"{shown(point)} is no keypoint", "give [x, y], [x, y, confidence] or null", name)
+    if not isinstance(one.get("side"), str | int | None):
+        raise InputError(path, f"{shown(one['side'])} is no side", "say 'right' or 'left'", name)
+    if one.get("score") is not None and not _numbers([one["score"]], (1,)):
+        raise InputError(path, f"{shown(one['score'])} is no score", "give a number from 0 to 1", name)
+
+
+def _numbers(value, counts):
+    """Whether this is a list of so many numbers that a float can be."""
+    return (
+        isinstance(value, list)
+        and len(value) in counts
+        and all(type(one) in (int, float) and not abs(one) > _LARGEST for one in value)
+    )
 
 
 def _read_coco(path, content):
@@ -112,28 +134,31 @@ def _read_coco(path, content):
         for one in content["annotations"]:
             if one.get("iscrowd") or one.get("category_id", _PERSON) != _PERSON:
                 continue
-            box = {"box": [float(value) for value in one["bbox"]], "score": one.get("score")}
-            if len(box["box"]) != 4:
-                raise ValueError(f"{one['bbox']} is no box")
+            box = {"box": one["bbox"], "score": one.get("score")}
+            if not _numbers(box["box"], (4,)) or not (box["score"] is None or _numbers([box["score"]], (1,))):
+                raise ValueError(f"{shown(one)} has no box")
             found[names[one["image_id"]]].append(box)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(path, f"is not whole in COCO's form ({error!r})", _MEND, "annotations") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"is not whole in COCO's form ({type(error).__name__}: {shown(str(error))})"
+        raise InputError(path, problem, _MEND, "annotations") from error
     return found
 
 
 def _read_csv(path, subject):
     columns = ("name", *"xywh", *(("side",) if subject.sided else ()))
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+    rows, hands = csv.DictReader(io.StringIO(read_text(path, _MEND).removeprefix("\ufeff"), newline="")), {}
+    try:
         missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
             raise InputError(path, f"lacks {', '.join(missing)} in its first line", _MEND)
-        hands = {}
         for row in rows:
-            try:
-                box = [float(row[name]) for name in "xywh"]
-                score = float(row["score"]) if row.get("score") else None
-            except (TypeError, ValueError) as error:
-                raise InputError(path, f"line {rows.line_num} holds no box ({error})", _MEND) from error
-            hands.setdefault(row["name"], []).append({"box": box, "side": row.get("side"), "score": score})
+            box = [float(row[name]) for name in "xywh"]
+            score = float(row["score"]) if row.get("score") else None
+            one = {"box": box, "side": row.get("side"), "score": score}
+            _check(path, shown(row["name"]), one, subject)
+            hands.setdefault(row["name"], []).append(one)
+    except InputError:
+        raise
+    except (TypeError, ValueError, csv.Error) as error:
+        raise InputError(path, f"line {rows.line_num} holds no box ({shown(str(error))})", _MEND) from error
     return hands

@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+from pathlib import PurePath
 from typing import ClassVar
 
 import numpy as np
 
 from handlib import npz
 from handlib.bodies import posing
-from handlib.files import InputError, require, write_atomic
+from handlib.files import InputError, require, shown, write_atomic
 from handlib.geometry import project
 from handlib.predict.subjects import HAND, PERSON, SIDES
 
+MODELS = ("smplx", "smpl")  # of persons
 DOUBTFUL, LEAST = 0.1, 0.2  # of the box's longer side
 PART_BOXES = ("lhand_bbox", "rhand_bbox", "face_bbox")
 _BODY = 25  # of the joints seen in the picture, a person's without hands
@@ -100,14 +102,32 @@ class Prediction:
             facts = json.loads(str(file["facts"]))
             kind = BY_SUBJECT[facts.get("subject", HAND.noun)]
             arrays = {name: file[name] for name in kind.SHAPES}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(path, f"holds no prediction ({error!r})"[:300], _MEND) from error
+        return kind.checked(facts, arrays, path, _MEND)
+
+    @classmethod
+    def checked(cls, facts, arrays, path, mend):
+        """One from what a file holds: words, size and what was skipped, and arrays. InputError naming what is wrong.
+
+        A name that leads out of the folder that results are written to is refused.
+        """
+        try:
+            words = {name: str(facts[name]) for name in cls.WORDS}
             width, height = (int(length) for length in facts["size"])
-            words = {name: str(facts[name]) for name in kind.WORDS} | {"size": (width, height)}
             skipped = tuple((int(number), str(why)) for number, why in facts["skipped"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise InputError(path, f"holds no prediction ({error!r})", _MEND) from error
-        kind.check(arrays, path, _MEND)
-        arrays |= {name: arrays[name].astype(dtype) for name, dtype in kind.KINDS.items()}
-        return kind(**words, **arrays, skipped=skipped)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(path, f"holds no prediction ({error!r})"[:300], mend) from error
+        name = PurePath(words["name"])
+        if name.is_absolute() or ".." in name.parts or "\0" in words["name"] or not name.name:
+            raise InputError(path, f"{shown(words['name'])} is no picture's name", mend, field="name")
+        if min(width, height) < 1:
+            raise InputError(path, f"is {width} x {height}", mend, field="size")
+        if words.get("model", "smplx") not in MODELS:
+            raise InputError(path, f"is {shown(words['model'])}", mend, field="model")
+        cls.check(arrays, path, mend)
+        arrays = {name: array.astype(cls.KINDS.get(name, array.dtype)) for name, array in arrays.items()}
+        return cls(**words, **arrays, size=(width, height), skipped=skipped)
 
     @classmethod
     def check(cls, arrays, path, mend):

@@ -75,8 +75,13 @@ def _opened(data, path):
 
     try:
         return Image.open(io.BytesIO(data))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(path, f"cannot be read as a picture ({error})", _MEND) from error
+    except Exception as error:  # as in `_from_pil`; a picture of more than 179 million pixels is refused too
+        raise InputError(path, f"cannot be read as a picture ({_said(error)})", _MEND) from error
+
+
+def _said(error):
+    """In few words: of a file in memory PIL shows the memory."""
+    return f"{type(error).__name__}: {error}"[:200].partition("<_io")[0]
 
 
 def _from_pil(picture, name, data=None):
@@ -90,8 +95,10 @@ def _from_pil(picture, name, data=None):
             image = _converted(picture, name)
         turned = _upright(image, exif.get(_ORIENTATION, 1))
         focal, lens = _lens(exif, turned.shape)
-    except (OSError, SyntaxError, EOFError) as error:
-        raise InputError(name, f"cannot be read as a picture ({error})", _MEND) from error
+    except InputError:
+        raise
+    except Exception as error:  # PIL's readers of two dozen formats raise a dozen kinds at damage
+        raise InputError(name, f"cannot be read as a picture ({_said(error)})", _MEND) from error
     return Picture(turned, name, focal, lens)
 
 

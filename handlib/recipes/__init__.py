@@ -13,7 +13,7 @@ import typing
 from pathlib import Path
 
 from handlib import inputs
-from handlib.files import InputError, read_yaml, require, require_known
+from handlib.files import InputError, read_yaml, require, require_known, shown
 
 FOLDER = Path(__file__).parent
 
@@ -154,8 +154,8 @@ TRANSPLANTS = {  # tools of `networks.transplants` -> the files that each takes,
 }
 
 
-def _values(recipe):
-    """(where it comes from, {setting: value})"""
+def _values(recipe, above=()):
+    """(where it comes from, {setting: value}). above: files that build on this one."""
     if isinstance(recipe, Recipe):
         return f"recipe {recipe.name}", dataclasses.asdict(recipe)
     path = Path(recipe)
@@ -169,7 +169,13 @@ def _values(recipe):
     values = read_yaml(path, "as in digit_interhand.yaml")
     base = values.pop("base", None)  # another recipe, of which this one replaces some values
     require_known(values, FIELDS, path)
-    below = _values(base if base is None or base in names() else path.parent / base)[1] if base is not None else {}
+    if base is not None and (not isinstance(base, str) or path.resolve() in above):
+        raise InputError(
+            path, f"is {shown(base)}", "name another recipe, that does not build on this one", field="base"
+        )
+    if base is not None and base not in names():
+        base = path.parent / base
+    below = {} if base is None else _values(base, (*above, path.resolve()))[1]
     return path, below | {"name": path.stem} | values
 
 
@@ -180,11 +186,16 @@ def _checked(values, source):
     values = {name: _typed(name, value, source) for name, value in values.items()}
     for name in _POSITIVE:
         if values.get(name) is not None and not values[name] > 0:
-            raise InputError(source, f"must be positive, not {values[name]}", "correct it", field=name)
+            raise InputError(source, f"must be positive, not {shown(values[name])}", "correct it", field=name)
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(source, f"is {value}", "give a number", field=name)
+    if not all(type(milestone) is int for milestone in values.get("milestones", ())):
+        raise InputError(source, f"are {shown(values['milestones'])}", "give whole numbers of epochs", "milestones")
     recipe = Recipe(**values)
     for name, known in (("schedule", SCHEDULES), ("transplant", (None, *TRANSPLANTS))):
         if getattr(recipe, name) not in known:
-            raise InputError(source, f"is {values[name]!r}", f"one of {', '.join(map(str, known))}", field=name)
+            raise InputError(source, f"is {shown(values[name])}", f"one of {', '.join(map(str, known))}", field=name)
     if recipe.schedule == "cosine" and recipe.lr_end is None:
         raise InputError(source, "is missing", "say to what rate the cosine falls", field="lr_end")
     return recipe
@@ -198,14 +209,14 @@ def _typed(name, value, source):
         return _groups(value, source)
     wanted = _TYPES[name]
     options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
-    if float in options and isinstance(value, int) and not isinstance(value, bool):
+    if float in options and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300:
         return float(value)
     if tuple in options and isinstance(value, list | tuple):
         return tuple(os.fspath(one) if isinstance(one, os.PathLike) else one for one in value)
     if isinstance(value, options) and not (isinstance(value, bool) and bool not in options):
         return value
     expected = " or ".join("null" if option is types.NoneType else option.__name__ for option in options)
-    raise InputError(source, f"must be {expected}, not {value!r}", "correct it", field=name)
+    raise InputError(source, f"must be {expected}, not {shown(value)}", "correct it", field=name)
 
 
 def _groups(value, source):
@@ -213,5 +224,5 @@ def _groups(value, source):
     groups = value if isinstance(value, list | tuple) else ()
     if not groups or not all(isinstance(group, list | tuple) and group for group in groups):
         mend = "write groups of data sets, as [[human36m], [mscoco, mpii]]"
-        raise InputError(source, f"must be a list of lists of names, not {value!r}", mend, field="mix")
+        raise InputError(source, f"must be a list of lists of names, not {shown(value)}", mend, field="mix")
     return tuple(tuple(map(str, group)) for group in groups)

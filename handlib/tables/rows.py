@@ -101,12 +101,10 @@ def collect(where, against=None, published=True):
     paths = [path for place in places for path in _receipts(Path(place))]
     found, silent = [], []
     for path in dict.fromkeys(paths):
-        receipt = read_json(path, mend="run the notebook again: it writes a new one")
-        if receipt.get(RESULTS):
-            rows = pandas.DataFrame(receipt[RESULTS]).assign(receipt=str(path))
-            rows = rows.astype({name: float for name in rows.columns.drop(FACTS, errors="ignore")})
-            found.append((receipt.get("started", ""), rows))
-        elif "benchmark" in receipt.get("tables", []):
+        started, rows, benchmark = _of_receipt(path)
+        if rows is not None:
+            found.append((started, rows))
+        elif benchmark:
             silent.append(str(path))
     if silent:
         warnings.warn(f"tables: no results in {', '.join(silent)}; run these notebooks again", stacklevel=2)
@@ -115,6 +113,27 @@ def collect(where, against=None, published=True):
         raise InputError(" and ".join(map(str, places)), "holds no receipt with results", mend)
     rows = [rows for _, rows in sorted(found, key=lambda pair: pair[0])]
     return beside_published(rows, against) if published else _joined(rows)
+
+
+def _of_receipt(path):
+    """(when it started, its rows or None, whether it has a benchmark's table) of a receipt."""
+    mend = "run the notebook again: it writes a new one"
+    receipt = read_json(path, mend)
+    try:
+        started, benchmark = str(receipt.get("started", "")), "benchmark" in receipt.get("tables", [])
+        if not receipt.get(RESULTS):
+            return started, None, benchmark
+        rows = pandas.DataFrame(receipt[RESULTS]).assign(receipt=str(path))
+        if not {"method", "split", "protocol"} <= set(rows.columns):
+            raise ValueError("there is no method, split or protocol")
+        for name in rows.columns:
+            if name in FACTS and not all(isinstance(value, str) for value in rows[name].dropna()):
+                raise ValueError(f"'{name}' is no text")
+        return started, rows.astype({name: float for name in rows.columns.drop(FACTS, errors="ignore")}), benchmark
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise InputError(
+            path, f"holds no results as tables.record gives them ({error})", mend, field=RESULTS
+        ) from error
 
 
 def _receipts(place):
