@@ -112,6 +112,8 @@ def read_yaml(path, mend):
     import yaml
 
     text = read_text(path, mend)
+    if len(text) > _LONGEST or text.count("[") + text.count("{") > _BRACKETS:
+        raise InputError(path, "is larger than a file of settings can be", mend)
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node, deep=False):
@@ -121,9 +123,11 @@ def read_yaml(path, mend):
             return super().construct_mapping(node, deep)
 
     try:
-        values = Loader(text).get_single_data()
-        if (count := _unfolded(values, {})) > _UNFOLDED:
+        loader = Loader(text)
+        tree = loader.get_single_node()  # in which an alias is the very node that it names
+        if tree is not None and (count := _unfolded(tree, {})) > _UNFOLDED:
             raise ValueError(f"its aliases unfold to {count:.0e} values")
+        values = None if tree is None else loader.construct_document(tree)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(path, f"is not YAML ({error})"[:1000], "mend the line it names") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
@@ -132,17 +136,18 @@ def read_yaml(path, mend):
 
 
 _UNFOLDED = 1_000_000
+_LONGEST, _BRACKETS = 1 << 22, 5000  # YAML's reader takes a time that grows with the square of the latter
 
 
-def _unfolded(value, known):
+def _unfolded(node, known):
     """How many values there are where each alias is written out; without end where one holds itself."""
-    if not isinstance(value, dict | list | tuple | set):
+    if isinstance(node.value, str):
         return 1
-    if id(value) not in known:
-        known[id(value)] = float("inf")
-        inside = [*value, *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_unfolded(one, known) for one in inside)
-    return known[id(value)]
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        inside = [one for part in node.value for one in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_unfolded(one, known) for one in inside)
+    return known[id(node)]
 
 
 def read_text(path, mend):
