@@ -91,7 +91,7 @@ def _scratch(path):
     """An empty folder beside ``path`` for the time of the block. Its name is always the same, so that a killed run's is
     found and cleared; only a second writer of the same path at the same time gets another.
     """
-    folder = path.with_name(f".{path.name}{PART}")
+    folder = _scratch_of(path)
     lock = _claimed(folder)
     if lock is None:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", suffix=PART, dir=path.parent))
@@ -101,6 +101,22 @@ def _scratch(path):
         shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+def there(path):
+    """Whether ``path`` exists. What a writer of it left beside it that was killed goes: for whoever then need not write
+    it again.
+    """
+    path = Path(path)
+    folder = _scratch_of(path)
+    if folder.is_dir() and (lock := _claimed(folder)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+    return path.exists()
+
+
+def _scratch_of(path):
+    return path.with_name(f".{path.name}{PART}")
 
 
 def is_leftover(name):

@@ -32,6 +32,16 @@ with write_atomic({str(tmp_path / "a.txt")!r}) as temporary:
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_what_was_left_goes_also_where_nothing_has_to_be_written_again(tmp_path):
+    (tmp_path / ".a.txt.part").mkdir()
+    (tmp_path / ".a.txt.part" / "a.txt").write_text("half")
+    assert not atomic.there(tmp_path / "a.txt") and names(tmp_path) == []
+    with write_atomic(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+        assert not atomic.there(tmp_path / "a.txt") and temporary.exists()  # that of one who works is left alone
+    assert atomic.there(tmp_path / "a.txt") and names(tmp_path) == ["a.txt"]
+
+
 def test_two_writers_of_one_path_do_not_meet(tmp_path):
     path = tmp_path / "a.txt"
     with write_atomic(path) as first:

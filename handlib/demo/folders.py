@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from handlib import __version__
+from handlib.atomic import there
 from handlib.bodies import free
 from handlib.files import InputError, read_json, write_atomic, write_json, write_text
 
@@ -17,7 +18,7 @@ def made(root, settings):
     ``settings`` (plain values) are there already. Raises InputError when ``root`` holds anything else than demo data.
     """
     root, settings = Path(root), {**_MAKER, **settings}
-    if root.exists() and _there(root, settings):
+    if there(root) and _is_made(root, settings):
         yield None
         return
     with write_atomic(root) as folder:
@@ -26,7 +27,7 @@ def made(root, settings):
         write_json(folder / MANIFEST, settings)
 
 
-def _there(root, settings):
+def _is_made(root, settings):
     if not (root / MANIFEST).exists():
         if any(root.iterdir()):
             raise InputError(root, "holds files that are not demo data", "choose another folder; it is not overwritten")

@@ -2,13 +2,13 @@
 
 import copy
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas
 import torch
 
 from handlib import alignment, bodies, fitting
+from handlib.atomic import there
 from handlib.evaluation.finding import same_body
 from handlib.training.predictions import Predictions, fingerprint
 
@@ -31,7 +31,7 @@ def with_mesh(made, pack, layer, iknet=None, published=False, file=None):
         return _with(made, mesh=f"none: the truth is of {pack.manifest['fits_of']}, the hand model here {layer.source}")
     words = f"{'published fit' if published else 'fit'} from {'closed form' if iknet is None else 'IKNet'}"
     facts = {"mesh": words, "layer": layer.source, "iknet": None if iknet is None else fingerprint(iknet)}
-    if file is not None and Path(file).exists():
+    if file is not None and there(file):
         kept = Predictions.load(file)
         if kept.facts == made.facts | facts and np.array_equal(kept.index, made.index):
             return kept

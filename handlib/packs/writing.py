@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from handlib import datasets
-from handlib.atomic import is_leftover
+from handlib.atomic import there
 from handlib.files import InputError, locked, progress, read_json, sha256, write_json
 from handlib.packs import assembly, clustered, crews, layout, shards
 from handlib.packs.reading import open_pack
@@ -71,16 +71,16 @@ def _plan(reader, size):
 def _begin(out, plan):
     """Whether there is something to do; the plan is noted first. Raises InputError when ``out`` holds anything else."""
     plan = layout.plain(plan)
-    if (out / layout.MANIFEST).exists():
+    if there(out / layout.MANIFEST):
         _require_same(out / layout.MANIFEST, layout.read_manifest(out)["plan"], plan)
         assembly.tidy(out)  # where a kill came after the manifest
         return False
-    if (out / layout.PLAN).exists():
+    if there(out / layout.PLAN):
         _require_same(out / layout.PLAN, read_json(out / layout.PLAN), plan)
         for leftover in (out / layout.SHARDS).glob(".*.part"):
             shutil.rmtree(leftover, ignore_errors=True)
         return True
-    if any(name != layout.LOCK and not is_leftover(name) for name in os.listdir(out)):
+    if set(os.listdir(out)) - {layout.LOCK}:
         raise InputError(out, "is not empty and no pack", "choose another folder")
     write_json(out / layout.PLAN, plan)
     return True

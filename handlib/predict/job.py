@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlib.atomic import there
 from handlib.files import InputError, progress, read_json, require_known, sha256, write_atomic, write_json
 from handlib.predict import FORMATS, WHOLE, outputs, sources
 from handlib.predict.box_files import BoxFile
@@ -124,7 +125,7 @@ def _predict(predictor, source, out, chooser, K, show):
     bar = progress(total=len(source) or None, desc="predict", unit="picture", disable=not show)
 
     def wanted(name):
-        done = path_of(out, name).exists()
+        done = there(path_of(out, name))
         bar.update(done)
         return not done
 

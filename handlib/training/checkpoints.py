@@ -7,7 +7,6 @@
 """
 
 import csv
-import os
 import shutil
 import time
 from pathlib import Path
@@ -100,10 +99,8 @@ def _as_json(value):
 
 def point(link, folder):
     """Let the relative link name ``folder`` (its sibling), in one step."""
-    temporary = link.with_name(f".{link.name}-{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.name)
-    os.replace(temporary, link)
+    with write_atomic(link) as temporary:
+        temporary.symlink_to(folder.name)
 
 
 def drop_other_states(folder):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from handlib import fields, geometry, metrics, ranks
+from handlib.atomic import there
 from handlib.files import InputError, progress
 from handlib.training import data, faults, large, mano, people, person_hands
 from handlib.training.made import Predictions
@@ -138,7 +139,7 @@ def predict(
         job.run([(0, int(place)) for place in job.places], collector.add)
         return dataclasses.replace(collector.merged(), facts=job.facts).with_known_truth()
     file, facts = Path(file), job.facts_kept()
-    if file.exists():
+    if there(file):
         kept = Predictions.load(file)
         if kept.facts == facts and np.array_equal(kept.index, job.places):
             return kept
