@@ -105,6 +105,7 @@ def _interhand(inputs, times, split="test"):
 
     root = interhand_tree.build(inputs / "InterHand", splits=(split,))
     interhand_tree.repeat(root, split, times)
+    return root
 
 
 def _pack(inputs, out):
@@ -139,12 +140,16 @@ def _train(inputs, out):
 
 
 def _prepare_eval(inputs, small):
-    """InterNet with fresh weights, and a pack of six pictures."""
+    """InterNet with fresh weights, and a pack of six pictures (small: two)."""
+    import interhand_tree
     import torch
 
     from handlib import networks, packs
 
-    _interhand(inputs, 1, "val")
+    root = _interhand(inputs, 1, "val")
+    if small:
+        listed = interhand_tree.annotations(root, "val", "data")
+        interhand_tree.edit(listed, lambda data: data.update(images=data["images"][:2]))
     packs.write("interhand", inputs / "InterHand", "val", inputs / "pack", workers=0)
     torch.manual_seed(0)
     networks.save(networks.create("internet"), inputs / "net")

@@ -16,7 +16,9 @@ import dataclasses
 import gc
 import json
 import mmap
+import multiprocessing.util
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -32,6 +34,7 @@ import fault_scenarios
 import numpy as np
 
 from handlib.atomic import is_leftover
+from handlib.files import write_json
 
 PATIENCE = 90  # seconds until a process that has lost its parent counts as staying
 FITS = 3600  # seconds for any run
@@ -139,28 +142,32 @@ def start(scenario, inputs, out, log, hook=None):
         os.dup2(stream, 1), os.dup2(stream, 2)
         if hook is not None:
             hook.install()
-        code = scenario.work(inputs, out)
+        code = int(scenario.work(inputs, out) or 0)
         gc.collect()
-        sys.modules["multiprocessing.util"]._exit_function()
+        multiprocessing.util._exit_function()
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush(), sys.stderr.flush()
-        os._exit(code or 0)
+        os._exit(code)
 
 
 def ended(pid, seconds, meanwhile=None):
-    """The exit code of a child within so many seconds (negative: its signal), or None while it runs on."""
-    deadline = time.monotonic() + seconds
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            return None
-        if meanwhile is not None:
-            meanwhile()
-        time.sleep(0.002)
+    """The exit code of a child within so many seconds (negative: its signal), or None while it runs on. meanwhile: is
+    called many times a second.
+    """
+    handle, deadline = os.pidfd_open(pid), time.monotonic() + seconds
+    try:
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            if select.select([handle], [], [], left if meanwhile is None else min(left, 0.02))[0]:
+                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if not left:
+                return None
+            if meanwhile is not None:
+                meanwhile()
+    finally:
+        os.close(handle)
 
 
 def descendants(pid):
@@ -185,7 +192,7 @@ def orphans_end():
     while time.monotonic() - began < PATIENCE:
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.01)
+                time.sleep(0.05)
         except ChildProcessError:
             return time.monotonic() - began, []
     staying = descendants(os.getpid())
@@ -233,7 +240,7 @@ def prepared(scenario, scratch, small):
     """The scenario's inputs, made in a child: this process must stay without threads."""
     inputs = scratch / scenario.name / "inputs"
     inputs.mkdir(parents=True)
-    maker = dataclasses.replace(scenario, work=lambda inputs, out: scenario.prepare(inputs, small))
+    maker = dataclasses.replace(scenario, work=lambda inputs, out: scenario.prepare(inputs, small) and 0)
     code = ended(start(maker, inputs, scratch / scenario.name, scratch / scenario.name / "inputs.log"), FITS)
     if code != 0:
         raise SystemExit(f"{scenario.name}: {(scratch / scenario.name / 'inputs.log').read_text()}")
@@ -276,7 +283,7 @@ def killed(one, rng, out, log):
     """Start the scenario and kill it -> what was done and seen, or None where it had ended before."""
     at_write, moment = bool(rng.random() < 0.5) and one.writes > 0, float(rng.uniform(0, one.seconds))
     victim = str(rng.choice(["itself", "all", "a child"], p=[0.6, 0.2, 0.2]))
-    at = int(rng.integers(1, one.writes + 1))
+    at = 1 + int(rng.integers(max(1, one.writes)))
     hook = Writes(out, log.with_name("count"), None, at) if at_write else None
     pid = start(one.scenario, one.inputs, out, log, hook)
     said = {"when": f"write {hook.at}" if at_write else f"{moment:.3f} s", "killed": "itself" if at_write else victim}
@@ -393,8 +400,6 @@ def summary(kind, one, points):
 
 def warm():
     """Import what the scenarios need, once, without starting a thread."""
-    import multiprocessing.util  # noqa: F401
-
     import lightning.pytorch  # noqa: F401
     import nbconvert  # noqa: F401
     import papermill  # noqa: F401
@@ -404,53 +409,63 @@ def warm():
     from handlib.training import loop  # noqa: F401
 
     torch.set_num_threads(1)
-    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become this process's children
+
+
+def inherit_orphans():
+    """Processes whose parent was killed become this process's children (PR_SET_CHILD_SUBREAPER)."""
+    ctypes.CDLL(None).prctl(36, 1)
 
 
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("kill", "full"))
-    parser.add_argument("names", nargs="*", metavar="SCENARIO", help=", ".join(fault_scenarios.scenarios(False)))
+    names = ", ".join(fault_scenarios.scenarios(False))
+    parser.add_argument("names", nargs="*", metavar="SCENARIO[:POINTS]", help=f"default: all: {names}")
     parser.add_argument("--points", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="less work in each, as for the tests")
     parser.add_argument("--record", help="write everything that was seen to this JSON file")
     options = parser.parse_args(words)
     known = fault_scenarios.scenarios(options.small)
-    if unknown := set(options.names) - set(known):
+    pairs = [name.partition(":") for name in options.names or known]
+    wanted = {name: int(count or options.points) for name, _, count in pairs}
+    if unknown := set(wanted) - set(known):
         parser.error(f"no scenario '{unknown.pop()}'; there are {', '.join(known)}")
     if options.kind == "full" and _NAMESPACE not in os.environ and not in_namespace():
         print("no disk can be mounted here: that needs root or user namespaces (unshare)", file=sys.stderr)
         return 3
     warm()
-    record, rows = {}, []
+    inherit_orphans()
+    record = {}
     with tempfile.TemporaryDirectory(prefix="faults-") as scratch:
-        for name in options.names or known:
-            one, points = tried(known[name], options, Path(scratch))
-            rows.append(summary(options.kind, one, points))
-            record[name] = {"summary": rows[-1], "points": points}
-            print(json.dumps(rows[-1]), flush=True)
-            for number, point in enumerate(points):
+        for name, count in wanted.items():
+            points = []
+            for one, point in tried(known[name], options, count, Path(scratch)):
+                points.append(point)
                 for problem in point["wrong"]:
-                    print(f"  {name}, point {number} ({point.get('when', point.get('free'))}): {problem}", flush=True)
-            if options.record:
-                Path(options.record).write_text(json.dumps(record, indent=1))
-    return int(any(row["wrong"] for row in rows))
+                    print(f"  {name}, {point.get('when', point.get('free'))}: {problem}", flush=True)
+                record[name] = {"summary": summary(options.kind, one, points), "points": points}
+                if options.record:
+                    write_json(options.record, record)
+            print(json.dumps(record[name]["summary"]), flush=True)
+    return int(any(one["summary"]["wrong"] for one in record.values()))
 
 
-def tried(scenario, options, scratch):
-    """(the undisturbed run, what every point saw)."""
+def tried(scenario, options, count, scratch):
+    """Yield (the undisturbed run, what a point saw) for each point."""
     rng = np.random.default_rng([options.seed, sum(scenario.name.encode())])
     if options.kind == "kill":
         one = reference(scenario, scratch, options.small)
-        return one, [kill_point(one, rng, scratch) for _ in range(options.points)]
+        yield from ((one, kill_point(one, rng, scratch)) for _ in range(count))
+        return
     disk = scratch / f"disk-{scenario.name}"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", disk], check=True)
     try:
         one = reference(scenario, scratch, options.small, disk)
-        free = [int(one.bytes * (number + rng.random()) / options.points) for number in range(options.points)]
-        return one, [full_point(one, some, scratch, disk) for some in free]
+        for number in range(count):
+            free = int(one.bytes * (number + rng.random()) / count)
+            yield one, full_point(one, free, scratch, disk)
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
 
