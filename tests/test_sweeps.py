@@ -245,8 +245,9 @@ def test_begun_again(finished):
         record.begin(finished.folder, now, {})
 
 
-def test_what_packs_and_checkpoints_are_told_apart_by(tmp_path, monkeypatch):
-    from handlib import bodies
+def test_whoever_reads_notes_it(tmp_path, monkeypatch):
+    from handlib import bodies, datasets, networks, packs
+    from handlib.packs import layout
 
     monkeypatch.setenv(inputs.VARIABLE, str(tmp_path / "run" / "inputs.jsonl"))
     (tmp_path / "run").mkdir()
@@ -260,13 +261,33 @@ def test_what_packs_and_checkpoints_are_told_apart_by(tmp_path, monkeypatch):
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "manifest.json").write_text("{}")
     assert inputs.kind_of(tmp_path / "pack") == "pack" and inputs.identity("pack", tmp_path / "pack") is None
-    with pytest.raises(InputError):
-        bodies.load(tmp_path / "nothing", "mano_right")
+    manifest = {
+        "format": layout.FORMAT,
+        "samples": 0,
+        "dataset": "ho3d",
+        "split": "train",
+        "options": {},
+        "skipped": {},
+    }
+    manifest |= {"shards": [], "images": [], "arrays": {}, "files": {"a": {"size": 1, "sha256": ""}}}
+    manifest["hash"] = layout.manifest_hash(manifest)
+    (tmp_path / "pack" / "manifest.json").write_text(json.dumps(manifest))
+    readers = (
+        lambda: packs.open(tmp_path / "pack"),  # no whole one
+        lambda: bodies.load(tmp_path / "nothing", "mano_right"),
+        lambda: networks.load(tmp_path / "pack" / "manifest.json"),
+        lambda: datasets.read("ho3d", tmp_path / "checkpoint", "train"),
+    )
+    for reader in readers:
+        with pytest.raises(InputError):
+            reader()
     bodies.load(None, "mano_right")
     (tmp_path / "run" / "inputs.jsonl").open("a").write('{"kind": "fi')  # its writer was killed
-    assert [(entry["kind"], entry["identity"]) for entry in inputs.noted(tmp_path / "run" / "inputs.jsonl")] == [
-        ("tree", None)
-    ]
+    entries = inputs.noted(tmp_path / "run" / "inputs.jsonl")
+    assert [(entry["kind"], Path(entry["path"]).name) for entry in entries] == [
+        ("pack", "pack"), ("tree", "nothing"), ("file", "manifest.json"), ("tree", "checkpoint"),
+    ]  # fmt: skip
+    assert entries[0]["identity"] == manifest["hash"] and entries[1]["identity"] is None and not inputs.changed(entries)
 
 
 # Running
