@@ -1,4 +1,6 @@
-"""Notebook 02 in a real browser (JupyterLab, headless Chromium): a figure is drawn and a slider moves its mesh."""
+"""Notebook 02 in a real browser (JupyterLab, headless Chromium): a figure is drawn, a slider moves its mesh,
+and so it is again in a kernel that was started anew.
+"""
 
 import contextlib
 import io
@@ -32,6 +34,7 @@ CELLS = """window.jupyterapp.shell.currentWidget.content.widgets.filter(cell => 
               errors: cell.model.outputs.toJSON().filter(output => output.output_type === 'error')}))"""
 # The plot whose first trace is the inspector's hand, and that hand's vertices.
 INSPECTOR = "[...document.querySelectorAll('.js-plotly-plot')].find(plot => plot._fullData?.[0]?.type === 'mesh3d')"
+PLOTS = "document.querySelectorAll('.js-plotly-plot').length"
 VERTICES = f"['x', 'y', 'z'].map(axis => Array.from({INSPECTOR}._fullData[0][axis]))"
 
 
@@ -102,9 +105,7 @@ def page(lab):
 
 
 def test_the_figure_is_drawn_and_a_slider_moves_the_mesh(page, project):
-    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    failed = [cell for cell in page.evaluate(CELLS) if cell["count"] is None or cell["errors"]]
-    assert not failed, failed
+    _run_all(page)
     _wait_for_inspector(page)
     before = np.array(page.evaluate(VERTICES)).T
     pack, layers = packs.find(project / "outputs/demo/packs"), browser.layers(project / "data/demo")
@@ -123,6 +124,19 @@ def test_the_figure_is_drawn_and_a_slider_moves_the_mesh(page, project):
     assert np.abs(expected - before).max() > 1, "the slider should move the hand by more than a millimetre"
     _settle(page, expected)
     assert (_shown(page) != drawn).any(), "the picture on the screen did not change"
+
+    plots = page.evaluate(PLOTS)
+    page.evaluate(f"{KERNEL}.restart()")
+    _run_all(page)
+    _wait_for_inspector(page)
+    _settle(page, before)  # the slider stands where it began
+    assert page.evaluate(PLOTS) == plots
+
+
+def _run_all(page):
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    failed = [cell for cell in page.evaluate(CELLS) if cell["count"] is None or cell["errors"]]
+    assert not failed, failed
 
 
 def _wait_for_inspector(page, attempts=4):
