@@ -38,11 +38,8 @@ class Ranks:
             yield from range(count)
             return
         with _naming_the_lost():
-            while (number := self._store.add(self._deal(), 1) - 1) < count:
+            while (number := self._store.add(f"deal_{self._deals}", 1) - 1) < count:
                 yield number
-
-    def _deal(self):
-        return f"deal_{self._deals}"
 
     def shared(self, value):
         """What every rank has given, by rank. Waits for all of them; RuntimeError where one has ended."""
@@ -68,9 +65,9 @@ class Ranks:
 
     def _give_up(self):
         """Nothing more is dealt to anyone: the others come at once to where they miss this rank."""
-        if self._store is not None:
+        for deal in (self._deals, self._deals + 1):  # the others may be one ahead
             with contextlib.suppress(RuntimeError):
-                self._store.add(self._deal(), _STOP)
+                self._store.add(f"deal_{deal}", _STOP)
 
 
 ALONE = Ranks()

@@ -1,4 +1,4 @@
-"""Starts the ranks of one command as torchrun or srun would, without either: nothing ends the others when one dies."""
+"""Starts the ranks of one command: as srun does, whom nothing ends when another one dies, or through torchrun."""
 
 import os
 import socket
@@ -31,15 +31,23 @@ def slurm_env(rank, world, at):
 
 def start(words, world, folder, env_of=torch_env, **more):
     """Popen of every rank of ``python WORDS``; what it prints goes to ``folder``."""
+    at = port()
+    return [_begun(words, folder, rank, env_of(rank, world, at) | more) for rank in range(world)]
+
+
+def torchrun(words, world, folder):
+    """Popen of torchrun with so many ranks, which print into one file."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", world]
+    return _begun([*launcher, *words], folder, 0, {})
+
+
+def _begun(words, folder, number, env):
     base = {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith("SLURM_")}
     base |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
-    at, started = port(), []
-    for rank in range(world):
-        env = base | {name: str(value) for name, value in (env_of(rank, world, at) | more).items()}
-        with open(folder / f"said_{rank}.txt", "w") as said:
-            call = [sys.executable, *map(str, words)]
-            started.append(subprocess.Popen(call, env=env, stdout=said, stderr=subprocess.STDOUT))
-    return started
+    base |= {name: str(value) for name, value in env.items()}
+    with open(folder / f"said_{number}.txt", "w") as said:
+        call = [sys.executable, *map(str, words)]
+        return subprocess.Popen(call, env=base, stdout=said, stderr=subprocess.STDOUT)
 
 
 def ended(processes, folder, timeout=300):

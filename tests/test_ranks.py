@@ -28,10 +28,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(folder, tmp_path_factory):
-    """What three ranks wrote."""
+    """What three ranks wrote, and printed."""
     out = tmp_path_factory.mktemp("three")
-    found = gloo.ended(gloo.start([ranked.__file__, folder, out, "merged", *ranked.CASES], 3, out), out)
-    assert [code for code, _ in found] == [0, 0, 0], found
+    (found,) = gloo.ended([gloo.torchrun([ranked.__file__, folder, out, "merged", *ranked.CASES], 3, out)], out)
+    assert found[0] == 0, found[1]
     return out
 
 
@@ -64,8 +64,7 @@ def test_files_and_table_are_those_of_one_rank(three, alone, tmp_path, capsys, c
     assert mine.keys() == theirs.keys() and not [name for name in mine if mine[name] != theirs[name]]
     assert ("sent" in str(mine.keys())) == ranked.CASES[case][3] and "predictions.npz" in mine
     table = capsys.readouterr().out.replace(str(tmp_path), str(three))
-    assert table in (three / "said_0.txt").read_text()
-    assert "mpjpe" not in (three / "said_1.txt").read_text()
+    assert (three / "said_0.txt").read_text().count(table) == 1, "one of the three prints"
 
 
 def test_the_receipt_is_one_that_tables_collect(three):
@@ -89,14 +88,9 @@ def test_a_rank_that_dies_ends_the_others_and_its_parts_are_made_again(three, fo
     assert files(tmp_path / "ho3d") == files(three / "ho3d")
 
 
-def test_the_command_line_under_torchrun(tmp_path):
-    """Also: a rank that fails tells why, and the other one does not wait for it."""
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "handlib"]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(gloo.HERE.parent)}
-    done = subprocess.run(
-        [*words, "eval", str(tmp_path / "none"), str(tmp_path)], env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 1 and "does not exist" in done.stderr, done.stderr[-2000:]
+def test_torchrun_finds_the_command_line():
+    words = [sys.executable, "-m", "handlib", "eval", "--help"]
+    assert "its ranks share the pack" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 # Parts
