@@ -407,6 +407,25 @@ def test_the_figures_of_a_receipt(tmp_path):
     assert summary._figures(tmp_path / "receipt.json") == {}
 
 
+def test_a_table_that_takes_long_is_written_less_often(project, monkeypatch):
+    from handlib import tables
+    from handlib.sweeps import summary
+
+    written = []
+    monkeypatch.setattr(
+        tables, "export", lambda frame, folder, name: (time.sleep(0.05), written.append(list(frame.state)))
+    )
+    table = summary.Summary(sweeps.read("sweep.yaml"), {})
+    assert table.write() is None and table.write() is None and len(written) == 1  # it stands there
+    table.add("epochs-1_rate-0.1", {"state": "done", "seconds": 1.0})
+    again = table.write()
+    assert 0.1 <= again < 5 and len(written) == 1
+    time.sleep(again)
+    assert table.write() is None and written[1][0] == "done"
+    table.add("epochs-2_rate-0.1", {"state": "failed", "error": "x"})
+    assert table.write(now=True) is None and written[2][2] == "failed"
+
+
 # On a cluster
 
 

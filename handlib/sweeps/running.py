@@ -40,11 +40,12 @@ def run(sweep, jobs=1, client=None):
         _begin(sweep, token)
         ended, waiting = _divide(sweep)
         table = summary.Summary(sweep, ended)
-        table.write()
+        table.write(now=True)
         with _pool(jobs, client, token, len(waiting)) as submit:
             with progress(total=len(sweep.runs), initial=len(ended), desc=sweep.name, unit="run", disable=None) as bar:
                 _say(bar, f"{sweep.name}: {len(ended)} of {len(sweep.runs)} runs are done already, in {sweep.folder}")
                 _follow({submit(_order(one)): one for one in waiting}, table, bar)
+                table.write(now=True)
         (sweep.folder / TOKEN).unlink(missing_ok=True)
         return table.frame()
 
@@ -79,9 +80,10 @@ def _order(one):
 
 def _follow(running, table, bar):
     """Take the runs as they end."""
+    again = None
     while running:
         bar.set_postfix(failed=len(table.failed()), refresh=False)
-        done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+        done, _ = concurrent.futures.wait(running, again, concurrent.futures.FIRST_COMPLETED)
         for future in done:
             one = running.pop(future)
             found = _outcome(one, future)
@@ -89,7 +91,7 @@ def _follow(running, table, bar):
             took = "" if found.get("seconds") is None else f" after {found['seconds']:.0f} s"
             _say(bar, f"{one.name}: {found['state']}{took}{_indented(found.get('error'))}")
             bar.update()
-        table.write()
+        again = table.write()
 
 
 def _say(bar, text):

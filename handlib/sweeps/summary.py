@@ -1,5 +1,7 @@
 """One table of a sweep: a row for each run, its parameters, how it ended, its figures and its receipt."""
 
+import time
+
 from handlib.files import InputError, read_json
 from handlib.sweeps import record
 
@@ -13,9 +15,11 @@ class Summary:
         self.sweep = sweep
         self._rows = {one.name: _row(one, records.get(one.name)) for one in sweep.runs}
         self._planned = {one.name: one for one in sweep.runs}
+        self._stale, self._not_before = True, 0.0
 
     def add(self, name, found):
         self._rows[name] = _row(self._planned[name], found)
+        self._stale = True
 
     def failed(self):
         """The rows of the runs that failed."""
@@ -31,10 +35,18 @@ class Summary:
         last = ["receipt", "receipt_sha256", "error"]
         return frame[[name for name in frame if name not in last] + last]
 
-    def write(self):
+    def write(self, now=False):
+        """Write it, unless it stands there already, or that would take more than a tenth of the time (thousands of
+        runs) and need not be ``now``. Returns the seconds after which to come again; None: there is nothing to write.
+        """
         from handlib import tables
 
-        return tables.export(self.frame(), self.sweep.folder, NAME)
+        left = self._not_before - time.monotonic()
+        if self._stale and (now or left <= 0):
+            began = time.monotonic()
+            tables.export(self.frame(), self.sweep.folder, NAME)
+            self._stale, self._not_before = False, time.monotonic() + 9 * (time.monotonic() - began)
+        return max(left, 0.1) if self._stale else None
 
 
 def _row(one, found):
