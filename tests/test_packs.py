@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -10,8 +9,8 @@ import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 
+import deadly
 import interhand_tree
 import numpy as np
 import pandas as pd
@@ -310,59 +309,42 @@ def test_two_writers(tree, packed, tmp_path, monkeypatch, capsys):
 # A cluster of other processes
 
 
-@dataclasses.dataclass(frozen=True)
-class Deadly:
-    """Completes samples slowly, and kills its own process at one of them, the first few times."""
-
-    complete: object
-    folder: Path
-    key: str
-    times: int = 0
-
-    def __call__(self, sample):
-        time.sleep(0.02)
-        if sample["key"] == self.key and (number := len(os.listdir(self.folder))) < self.times:
-            (self.folder / str(number)).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return self.complete(sample)
-
-
 @pytest.fixture(scope="module")
-def three():
-    """A Client of three worker processes."""
+def two():
+    """A Client of two worker processes."""
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
     from handlib import cluster
 
-    with cluster.connect(local=3) as client:
+    with cluster.connect(local=2) as client:
         yield client
 
 
-def deadly(tree, folder, times):
+def dying(tree, folder, times):
     folder.mkdir()
     reader = datasets.read("interhand", tree, "test")
-    reader.complete = Deadly(reader.complete, folder, reader[20]["key"], times)
+    reader.complete = deadly.Deadly(reader.complete, folder, reader[20]["key"], times)
     return reader
 
 
-def test_a_killed_workers_shards_go_to_others(tree, packed, tmp_path, three):
-    pack = packs.write_from(deadly(tree, tmp_path / "deaths", 1), tmp_path / "out", client=three, shard_size=9)
+def test_a_killed_workers_shards_go_to_others(tree, packed, tmp_path, two):
+    pack = packs.write_from(dying(tree, tmp_path / "deaths", 1), tmp_path / "out", client=two, shard_size=9)
     assert os.listdir(tmp_path / "deaths") == ["0"]
     assert pack.manifest["hash"] == packed.manifest["hash"]
     assert sorted(os.listdir(pack.folder)) == sorted(os.listdir(packed.folder))
 
 
-def test_a_shard_that_kills_workers_is_named(tree, packed, tmp_path, three):
-    three.cluster.scheduler.allowed_failures, usual = 1, three.cluster.scheduler.allowed_failures
+def test_a_shard_that_kills_workers_is_named(tree, packed, tmp_path, two):
+    two.cluster.scheduler.allowed_failures, usual = 1, two.cluster.scheduler.allowed_failures
     with pytest.raises(RuntimeError, match="shard 00002 .its first sample: .*2 workers ended(?s:.*)run again"):
-        packs.write_from(deadly(tree, tmp_path / "deaths", 99), tmp_path / "out", client=three, shard_size=9)
-    three.cluster.scheduler.allowed_failures = usual
+        packs.write_from(dying(tree, tmp_path / "deaths", 99), tmp_path / "out", client=two, shard_size=9)
+    two.cluster.scheduler.allowed_failures = usual
     kept = {path: path.stat().st_ino for path in tmp_path.glob("out/shards/0*")}
     pack = packs.write("interhand", tree, "test", tmp_path / "out", workers=0, shard_size=9)
     assert pack.manifest["hash"] == packed.manifest["hash"]
     assert kept and kept == {path: path.stat().st_ino for path in kept}  # not packed again
 
 
-def test_interrupted_on_a_cluster(tree, packed, tmp_path, three, monkeypatch):
+def test_interrupted_on_a_cluster(tree, packed, tmp_path, two, monkeypatch):
     """What waits is cancelled, what runs ends before its time, and the next call goes on."""
     from handlib.packs import clustered
 
@@ -375,29 +357,43 @@ def test_interrupted_on_a_cluster(tree, packed, tmp_path, three, monkeypatch):
 
     monkeypatch.setattr(clustered.Cluster, "collect", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        packs.write_from(deadly(tree, tmp_path / "deaths", 0), out, client=three, shard_size=4)
+        packs.write_from(dying(tree, tmp_path / "deaths", 0), out, client=two, shard_size=4)
     assert not (out / ".lock").exists()
     deadline = time.monotonic() + 30
-    while any(three.processing().values()) and time.monotonic() < deadline:
+    while any(two.processing().values()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert 0 < len(list(out.glob("shards/0*"))) < 8
     monkeypatch.undo()
-    pack = packs.write("interhand", tree, "test", out, client=three, shard_size=4)
+    pack = packs.write("interhand", tree, "test", out, client=two, shard_size=4)
     at_once = packs.write("interhand", tree, "test", tmp_path / "at_once", workers=0, shard_size=4)
     assert pack.manifest["hash"] == at_once.manifest["hash"]
 
 
-def test_workers_must_see_the_data_and_the_folder(tree, tmp_path, three, monkeypatch):
+def test_stragglers_leave_no_trace(tree, tmp_path, two):
+    """A shard of a packing that has ended, or begun anew, is given up by the worker that has it."""
+    from handlib.packs import clustered, shards
+
+    shard = shards.taken(datasets.read("interhand", tree, "test"), tmp_path / "shards/00000", 0, 4)
+    (tmp_path / ".lock").write_text("the first")
+    with clustered.crew(two, tmp_path, ()) as crew:
+        (tmp_path / ".lock").write_text("the second")
+        crew.submit(shard)
+        while crew.busy():
+            crew.collect()
+    assert not os.listdir(tmp_path / "shards")
+
+
+def test_workers_must_see_the_data_and_the_folder(tree, tmp_path, two, monkeypatch):
     from handlib.packs import clustered
 
     monkeypatch.setattr(clustered, "PATIENCE", 0.1)
     monkeypatch.chdir(tree.parent)  # of the workers it is another
     reader = datasets.read("interhand", tree.name, "test")
     with pytest.raises(InputError, match="InterHand2.6M_.*json: is not seen .on worker .* .tcp://(?s:.*)mount it"):
-        packs.write_from(reader, tmp_path / "out", client=three)
+        packs.write_from(reader, tmp_path / "out", client=two)
     elsewhere = packs.shards.Shard(tmp_path / "elsewhere/shards/00000", [], [], None)
     with pytest.raises(InputError, match="elsewhere: is not seen .on worker"):
-        with clustered.crew(three, tmp_path / "elsewhere", ()) as crew:
+        with clustered.crew(two, tmp_path / "elsewhere", ()) as crew:
             crew.submit(elsewhere)
             crew.collect()
 

@@ -32,6 +32,7 @@ import numpy as np
 from handlib import geometry
 from handlib.datasets.base import Reader
 from handlib.datasets.windows import Window
+from handlib.files import write_json
 
 HANDS, PICTURES = 64, 32
 PROTOCOL, FIGURE = "oakink", "MeanEPE.joints_3d_mepe"
@@ -306,7 +307,9 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--size", type=int, nargs=2, default=(320, 240), metavar=("W", "H"), help="of a picture")
     parser.add_argument("--folder", help="where the frames go (default: a temporary folder); they are deleted")
-    parser.add_argument("--record", metavar="FILE", help="also write the measurements as JSON")
+    parser.add_argument(
+        "--record", metavar="FILE", help="keep every size's measurements there, and go on with those kept"
+    )
     parser.add_argument(
         "--full", type=int, default=2 * SHARD, metavar="N", help=f"frames of one more run, with shards of N / 2 and "
         f"parts of predictions as large as those of millions (default: {2 * SHARD}; 0: none)"
@@ -319,31 +322,33 @@ def main(arguments=None):
         return 0
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="scale-") as folder:
         make_bank(Path(folder) / "bank", options.size)
-        rows = [_apart(folder, count, options) for count in options.frames]
-        full = _apart(folder, options.full, options, options.full // 2) if options.full else None
+        rows = [_kept(folder, count, None, options) for count in options.frames]
+        full = _kept(folder, options.full, options.full // 2, options) if options.full else None
     print(table(rows + [full] * bool(full)))
     if len(rows) > 1:
         print("\n" + outlook(rows, options.to, full))
-    if options.record:
-        Path(options.record).write_text(json.dumps({"rows": rows, "full": full}, indent=1))
     return 0
 
 
-def _apart(folder, count, options, shard_size=None):
-    """`one` in a process of its own."""
+def _kept(folder, count, shard_size, options):
+    """`one` in a process of its own, or what the record says of the same."""
     place = Path(folder) / "run"
-    given = {"count": count, "folder": str(place), "bank": str(Path(folder) / "bank"), "size": list(options.size),
-             "workers": options.workers, "shard_size": shard_size}  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, __file__, "--one", json.dumps(given)],
-        capture_output=True,
-        text=True,
-    )
+    given = {"count": count, "size": list(options.size), "workers": options.workers, "shard_size": shard_size}
+    record = Path(options.record) if options.record else None
+    known = json.loads(record.read_text()) if record and record.exists() else []
+    for row in known:
+        if row["given"] == given:
+            return row
+    asked = json.dumps(given | {"folder": str(place), "bank": str(Path(folder) / "bank")})
+    run = subprocess.run([sys.executable, __file__, "--one", asked], capture_output=True, text=True)
     shutil.rmtree(place, ignore_errors=True)
     if run.returncode:
         raise RuntimeError(f"{count} frames failed:\n{run.stderr[-4000:]}")
+    row = json.loads(run.stdout.splitlines()[-1]) | {"given": given}
     print(f"{count} frames done", file=sys.stderr, flush=True)
-    return json.loads(run.stdout.splitlines()[-1])
+    if record:
+        write_json(record, [*known, row])
+    return row
 
 
 if __name__ == "__main__":
