@@ -12,7 +12,8 @@ from handlib.files import read_json
 # A notebook reads what those of earlier steps left: packs, then checkpoints. Within a step they are independent.
 STEPS = (("01",), ("02", "03", "04", "05", "06"), ("07", "08", "09"))
 MOST = 4  # at a time; each holds a data set's pictures and a network in memory
-_COMMAND = (sys.executable, "-c", "import sys; from handlib import cli; sys.exit(cli.main())", "run")
+# A run whose walk was killed must not go on beside the next one.
+_RUN = "import sys; from handlib import cli, processes; processes.end_with(int(sys.argv.pop(1))); sys.exit(cli.main())"
 
 
 def walk(data="data/demo", settings=None, jobs=None):
@@ -73,8 +74,9 @@ def _process(notebook, given, data, environment):
     name, began = " ".join([notebook.stem, *(f"{key}={value}" for key, value in given.items())]), time.monotonic()
     print(f"{name}: started", flush=True)
     done = subprocess.run(
-        [*_COMMAND, str(notebook), *words, "--data", str(data)], env=environment, capture_output=True, text=True
-    )
+        [sys.executable, "-c", _RUN, str(os.getpid()), "run", str(notebook), *words, "--data", str(data)],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
     print(f"{name}: {'failed' if done.returncode else 'done'} after {time.monotonic() - began:.0f} s", flush=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith(("handlib:", "  "))]
