@@ -149,7 +149,7 @@ def _prepare_eval(inputs, small):
     root = _interhand(inputs, 1, "val")
     if small:
         listed = interhand_tree.annotations(root, "val", "data")
-        interhand_tree.edit(listed, lambda data: data.update(images=data["images"][:2]))
+        interhand_tree.edit(listed, lambda data: data.update({kind: data[kind][:2] for kind in data}))
     packs.write("interhand", inputs / "InterHand", "val", inputs / "pack", workers=0)
     torch.manual_seed(0)
     networks.save(networks.create("internet"), inputs / "net")
