@@ -86,6 +86,9 @@ def test_a_rank_that_dies_ends_the_others_and_its_parts_are_made_again(three, fo
     assert alone("ho3d", tmp_path) == 0  # one rank goes on with what two have left
     assert len(asked) == 6 - len(kept) and not parts.exists()
     assert files(tmp_path / "ho3d") == files(three / "ho3d")
+    file, asked[:] = tmp_path / "ho3d" / "predictions.npz", []
+    training.predict(ranked.Hands(), ranked.hands("ho3d", 11), "gt", device="cpu", file=file)  # as a notebook does
+    assert not asked
 
 
 def test_torchrun_finds_the_command_line():
