@@ -130,7 +130,7 @@ def _oakink(folder):
 
 def _read_oakink(folder):
     read("oakink", folder, "test")
-    for path in (folder / "image/obj").iterdir():
+    for path in (folder / "image/obj").glob("*.obj"):
         verts, faces = oakink_objects.read(folder / "image", path.stem)
         assert np.isfinite(verts).all() and len(verts) and (not len(faces) or faces.max() < len(verts))
 
@@ -280,8 +280,8 @@ def resign(folder):
     path = folder / layout.MANIFEST
     try:
         told = json.loads(path.read_text())
-        for name, entry in told["files"].items():
-            if (folder / name).is_file():
+        for name, entry in (told["files"] or {}).items():
+            if isinstance(entry, dict) and (folder / name).is_file():
                 data = (folder / name).read_bytes()
                 entry |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         path.write_text(json.dumps(told | {"hash": layout.manifest_hash(told)}))

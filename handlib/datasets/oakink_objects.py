@@ -1,5 +1,7 @@
 """OakInk-Image's scanned objects: image/obj/<object>.obj or .ply."""
 
+import io
+
 import numpy as np
 
 from handlib.datasets.numbers import LARGEST
@@ -22,8 +24,8 @@ def read(image, name):
         if not path.exists():
             continue
         try:
-            with open(require_file(path, _AGAIN), "rb") as file:  # of a path it would open textures that the file names
-                mesh = trimesh.load(file, file_type=path.suffix[1:], process=False, force="mesh")
+            data = io.BytesIO(require_file(path, _AGAIN).read_bytes())  # of a file it would open others that it names
+            mesh = trimesh.load(data, file_type=path.suffix[1:], process=False, force="mesh")
             verts, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
         except Exception as error:  # a damaged file can raise almost anything
             raise InputError(path, f"cannot be read as a mesh ({shown(str(error))})", _AGAIN) from error
