@@ -38,6 +38,7 @@ from handlib.files import write_json
 
 PATIENCE = 90  # seconds until a process that has lost its parent counts as staying
 FITS = 3600  # seconds for any run
+CRASHED = 70  # the exit code of work that raises what the command line does not put in words
 _WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "os.truncate", "shutil.rmtree"}
 _HOOK, _NAMESPACE = "HANDLIB_FAULTS_HOOK", "HANDLIB_FAULTS_NAMESPACE"
 
@@ -135,7 +136,7 @@ def start(scenario, inputs, out, log, hook=None):
     pid = os.fork()
     if pid:
         return pid
-    code = 70
+    code = CRASHED
     try:
         os.setsid()
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -299,10 +300,9 @@ def killed(one, rng, out, log):
         code = ended(pid, FITS)
     elif code != -signal.SIGKILL:
         return None if code == 0 else said | {"wrong": [f"ended with {code}: {log.read_text()[-600:]}"]}
-    wrong = []
-    if code > 0 and "Traceback" in log.read_text():
-        wrong = [f"a child's end is not named: {log.read_text()[-600:]}"]
-    return said | {"code": code, "wrong": wrong}
+    text = log.read_text()
+    named = code <= 0 or (code != CRASHED and "handlib: " in text)
+    return said | {"code": code, "wrong": [] if named else [f"a child's end is not named: {text[-600:]}"]}
 
 
 def _kill(pid):
@@ -355,7 +355,7 @@ def full_point(one, free, scratch, disk):
         wrong += [
             f"the error does not name {what}: {text[-900:]}" for words, what in wanted.items() if words not in text
         ]
-        if "Traceback (most recent call last)" in text or code < 0 or code == 70:
+        if "Traceback (most recent call last)" in text or code < 0 or code == CRASHED:
             wrong.append(f"ends with {code} and a bare trace: {text[-900:]}")
     wrong += one.wrong_in(out, known) + [f"stays: {words}" for words in orphans_end()[1]]
     ballast.unlink()

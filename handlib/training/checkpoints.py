@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 from lightning.fabric.plugins import CheckpointIO
 
 from handlib import networks, recipes
-from handlib.atomic import naming_full_disk
+from handlib.atomic import naming_full_disk, there
 from handlib.files import InputError, require_choice, write_atomic
 from handlib.networks import checkpoints as weights
 from handlib.networks import torch_files
@@ -52,6 +52,8 @@ class EpochFolders(CheckpointIO):
 def last(out):
     """The folder to resume from, or None where nothing was trained yet. InputError when it is not whole."""
     link = Path(out) / "checkpoints" / "last"
+    for name in ("best", "last"):
+        there(link.with_name(name))
     if not link.is_symlink():
         return None
     folder = link.resolve()
