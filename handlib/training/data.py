@@ -90,7 +90,7 @@ class Crops(Dataset):
                 self.batch([place])
             except Exception as own:
                 it = faults.of_sample(own, self.pack, place[1])
-                it.__cause__ = own
+                it.__cause__ = own if it is not own else None
                 return it
         return RuntimeError(f"samples {[index for _, index in places]}, each of which is fine: {error}")
 

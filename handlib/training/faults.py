@@ -58,7 +58,9 @@ def failed(error):
 
 
 def of_sample(error, pack, index):
-    """The error of reading or cropping a sample, with its key and the pack it is of."""
+    """The error of reading or cropping a sample, with its key and the pack it is of; of a list of samples, as it is."""
+    if isinstance(pack, list):
+        return error
     it = whose(pack, index)
     which = f"sample {it.key!r} (number {it.index} of {it.pack})"
     if isinstance(error, InputError):
