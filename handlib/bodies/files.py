@@ -98,9 +98,12 @@ def _checked(arrays, name, shape, source):
     if name not in arrays:
         raise InputError(source, "is missing", _MEND, name)
     try:
-        array = np.asarray(arrays[name], np.float64)
+        array = np.asarray(arrays[name])
     except (TypeError, ValueError) as error:
         raise InputError(source, f"holds no numbers ({error})", _MEND, name) from error
+    if array.dtype.kind not in "biuf":  # numpy would read text, and drop imaginary parts
+        raise InputError(source, f"holds {array.dtype}, no numbers", _MEND, name)
+    array = array.astype(np.float64)
     if array.ndim != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape, strict=True)):
         wanted = tuple("any" if want is None else want for want in shape)
         raise InputError(source, f"has shape {array.shape}, expected {wanted}", _MEND, name)

@@ -31,7 +31,7 @@ from handlib.predict.subjects import HAND
 
 _MEND = "see handlib.predict.box_files for the forms"
 _PERSON = 1  # COCO's category
-_LARGEST = 1e9  # pixels; what is larger is none, and overflows
+_LARGEST = 10**9  # pixels, of whole numbers: they have no bound of their own
 
 
 class BoxFile:
@@ -122,7 +122,7 @@ def _numbers(value, counts):
     return (
         isinstance(value, list)
         and len(value) in counts
-        and all(type(one) in (int, float) and not abs(one) > _LARGEST for one in value)
+        and all(type(one) is float or (type(one) is int and abs(one) <= _LARGEST) for one in value)
     )
 
 

@@ -10,6 +10,7 @@ command fetches it, on any system, and installs nothing: `FETCH`.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ FETCH = (
 )
 _FILES = {"palm": "palm_detection_full.tflite", "hand": "hand_landmark_full.tflite"}
 _MEND = f"fetch MediaPipe's wheel: {FETCH}"
+_LARGEST = 1 << 26  # bytes of a model: the largest has 7 million
 _PALM, _HAND = 192, 224  # sides of the models' inputs in pixels
 _GRIDS = ((24, 2), (12, 6))  # cells a side of the palm model's grids, and answers for each cell
 _WRIST, _MIDDLE = 0, 2  # of the palm's seven points: they say which way it points
@@ -121,8 +123,11 @@ def read_models(source, files=_FILES):
             if not all(names.values()):
                 problem = f"does not bring {' and '.join(files.values())}: later versions than 0.10.21 do not"
                 raise InputError(source, problem, _MEND)
+            for place in names.values():
+                if (size := archive.getinfo(place).file_size) > _LARGEST:
+                    raise InputError(source, f"'{place}' unpacks to {size} bytes", _MEND)
             return {name: archive.read(place) for name, place in names.items()}
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise InputError(source, f"is no whole wheel ({error})", _MEND) from error
 
 

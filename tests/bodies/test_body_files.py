@@ -92,7 +92,7 @@ def broken(change):
         (lambda a: a.update(weights=a["weights"][:, :-1]), "weights", r"shape \(778, 15\), expected \(778, 16\)"),
         (lambda a: a["posedirs"].__setitem__((5, 1, 7), np.nan), "posedirs", "NaN"),
         (lambda a: a.update(v_template="text"), "v_template", "vertices, joints"),
-        (lambda a: a.update(shapedirs=[["x"]]), "shapedirs", "holds no numbers"),
+        (lambda a: a.update(shapedirs=[["x"]]), "shapedirs", "no numbers"),
         (lambda a: a["f"].__setitem__((3, 0), 778), "f", r"outside 0\.\.777"),
         (lambda a: a["kintree_table"].__setitem__((0, 4), 9), "kintree_table", "joint 4 has parent 9"),
         (lambda a: a.update(v_template=np.ones((700, 3))), "v_template", r"\(700, 16\)"),
