@@ -328,6 +328,14 @@ def test_pictures(name, annotated, tmp_path):
     assert took < MUCH, f"{took} MB"
 
 
+@pytest.mark.parametrize("maker", [crafted.png, crafted.jpeg, crafted.bmp, crafted.tiff])
+def test_pictures_that_opencv_would_take_the_memory_for(maker, tmp_path):
+    path, side = tmp_path / "a.png", 30_000
+    path.write_bytes(maker(side, side))
+    said, took = bounded.run(lambda: read_picture({"key": "a", "image_path": path, "width": side, "height": side}))
+    assert isinstance(said, Skip) and "claims to be 30000 x 30000" in said.reason and took < 50, (said, took)
+
+
 def test_a_mask_of_runs_that_is_larger_than_it_says():
     mask = pictures.encode_runs(np.zeros((4, 4), np.uint8))
     for header in ((4, 4), (1 << 31, 1 << 31)):
