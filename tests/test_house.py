@@ -81,7 +81,8 @@ def test_nothing_loads_plain_pickles_or_runs_code_from_files(root):
     for path in [*(root / "handlib").rglob("*.py"), *(root / "tools").rglob("*.py")]:
         text = path.read_text()
         assert not re.search(
-            r"(?<!safe_)pickle\.loads?\(|weights_only\s*=\s*False|allow_pickle\s*=\s*True|yaml\.load\(|[^.\w]eval\(", text
+            r"(?<!safe_)pickle\.loads?\(|weights_only\s*=\s*False|allow_pickle\s*=\s*True|yaml\.load\(|[^.\w]eval\(",
+            text,
         ), path
 
 
