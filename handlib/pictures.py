@@ -70,6 +70,8 @@ def _claimed(data):
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return picture.size
+    except Image.DecompressionBombError as error:
+        raise BrokenPicture("claims more pixels than a picture has") from error
     except Exception:  # whatever its many readers raise: it is no picture
         return None
 

@@ -333,7 +333,7 @@ def test_pictures_that_opencv_would_take_the_memory_for(maker, tmp_path):
     path, side = tmp_path / "a.png", 30_000
     path.write_bytes(maker(side, side))
     said, took = bounded.run(lambda: read_picture({"key": "a", "image_path": path, "width": side, "height": side}))
-    assert isinstance(said, Skip) and "claims to be 30000 x 30000" in said.reason and took < 50, (said, took)
+    assert isinstance(said, Skip) and "image claims" in said.reason and took < 50, (said, took)
 
 
 def test_a_mask_of_runs_that_is_larger_than_it_says():
