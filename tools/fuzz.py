@@ -101,7 +101,7 @@ def verdict(read, folder, names):
     except Exception as error:
         said = _of_error(error, folder, names)
     if trace.exists():
-        trace.unlink()
+        trace.rmdir() if trace.is_dir() else trace.unlink()
         return FAULT, "code in the file ran"
     return said
 

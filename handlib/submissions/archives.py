@@ -14,7 +14,7 @@ from handlib.files import InputError, require
 
 NAME = "pred.json"
 LARGEST = 8 << 30  # bytes; the largest benchmark's file holds 1.1e9
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 _CUT = "it was cut or damaged: make or copy it again"
 
 
@@ -56,6 +56,8 @@ def _from_zip(path, largest):
             _refuse_size(member.file_size, largest, name)
             with archive.open(member) as stream:
                 yield stream, name
+    except InputError:
+        raise
     except _BROKEN as error:
         raise InputError(path, f"is not a whole zip file ({error})", _CUT) from error
 

@@ -1,7 +1,10 @@
 """``handlib submit``: a predictions file becomes a submission, and a submission is checked."""
 
+import contextlib
+
 from handlib import npz, submissions
 from handlib.files import InputError
+from handlib.submissions import batches
 
 _NPZ = "give a .npz of named arrays, as numpy.savez writes it"
 _AGORA = "AGORA's predictions are persons, not arrays: use handlib.submissions.write from Python, and --check here"
@@ -22,12 +25,26 @@ def main(server, predictions=None, path=None, check=None, truth=None, **options)
     if path is not None:
         if server.startswith("agora"):
             raise InputError("submit", f"cannot write {server}", _AGORA)
-        count = submissions.write(server, npz.read(predictions, _NPZ), path, **options)
+        arrays = npz.read(predictions, _NPZ)
+        with _naming(predictions, batches.WHERE):
+            count = submissions.write(server, arrays, path, **options)
         print(f"{count} samples in {path}")
     of_check = {name: value for name, value in options.items() if name == "samples"}
     if truth is not None:
         of_check["truth"] = npz.read(truth, _NPZ)
-    return report(submissions.check(server, check or path, **of_check))
+    with _naming(truth, "truth"):
+        return report(submissions.check(server, check or path, **of_check))
+
+
+@contextlib.contextmanager
+def _naming(file, what):
+    """Errors of arrays that were read from a file name the file."""
+    try:
+        yield
+    except InputError as error:
+        if error.file != what:
+            raise
+        raise InputError(file, error.problem, error.mend, error.field) from error
 
 
 def report(problems):
