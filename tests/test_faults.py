@@ -38,9 +38,9 @@ BAD = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tools!r})
-import faults, fault_scenarios, numpy as np
-faults.PATIENCE = 1
-faults.inherit_orphans()
+import faults, fault_runs, fault_scenarios, numpy as np
+fault_runs.PATIENCE = 1
+fault_runs.inherit_orphans()
 
 def half(inputs, out):  # seen under its final name while it is written
     with open(out / "a", "wb", buffering=0) as file:
