@@ -12,9 +12,9 @@ import torch
 import trimesh
 from scipy.spatial import cKDTree
 
-from handlib import bodies, datasets, demo, geometry, packs, render
+from handlib import bodies, datasets, demo, geometry, packs, render, safe_pickle
 from handlib.bodies import free
-from handlib.datasets import oakink_files, oakink_objects, oakink_splits
+from handlib.datasets import oakink_files, oakink_objects, oakink_splits, pickled_tensors
 from handlib.demo import grasps, oakink, pool, scene
 from handlib.files import InputError, read_json, sha256
 
@@ -83,7 +83,8 @@ def test_the_layer_gives_the_mesh(data, samples):
         np.testing.assert_allclose(joints, sample["joints_cam"][0], atol=1e-5)
         tips = verts[[745, 317, 444, 556, 673]]
         np.testing.assert_array_equal(tips, sample["joints_cam"][0][[4, 8, 12, 16, 20]].astype(np.float32))
-        info = oakink_files.read(data / "image" / "anno" / "general_info" / f"{sample['key']}.pkl", None)
+        path = data / "image" / "anno" / "general_info" / f"{sample['key']}.pkl"
+        info = safe_pickle.read_pickle(path, pickled_tensors.readers(path))
         extrinsics = info["cam_extr"]
         world = out["verts"].numpy() - out["joints"][0].numpy()
         world = world @ extrinsics[:3, :3] + info["hand_anno"]["hand_tsl"]
