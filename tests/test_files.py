@@ -131,7 +131,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         ("", "holds no settings"),
         ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
         ("a: " + "[" * 3000, "recursion"),
-        (b"a: \xff", "is not YAML"),
+        (b"a: \xff", "is no text"),
     ],
 )
 def test_settings_that_cannot_be_used(tmp_path, text, words):

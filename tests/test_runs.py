@@ -149,8 +149,7 @@ def test_options_of_a_pack_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(packs, "write", lambda *place, **options: asked.append((place, options)) or range(3))
     words = ["pack", "mscoco", "data/MSCOCO", "train", str(tmp_path), "--set", "part=hand", "--set", "cameras=none"]
     assert cli.main([*words, "--set", "every=5"]) == 0
-    assert asked == [
-        (("mscoco", "data/MSCOCO", "train", str(tmp_path)), dict(workers=None, part="hand", cameras=None, every=5))
-    ]
+    options = dict(workers=None, client=None, part="hand", cameras=None, every=5)
+    assert asked == [(("mscoco", "data/MSCOCO", "train", str(tmp_path)), options)]
     assert cli.main([*words, "--set", "every"]) == 2
     assert "has no '='" in capsys.readouterr().err

@@ -188,7 +188,7 @@ def _checked(values, source):
         if values.get(name) is not None and not values[name] > 0:
             raise InputError(source, f"must be positive, not {shown(values[name])}", "correct it", field=name)
     for name, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value) and (name, value) != ("explosion", math.inf):
             raise InputError(source, f"is {value}", "give a number", field=name)
     if not all(type(milestone) is int for milestone in values.get("milestones", ())):
         raise InputError(source, f"are {shown(values['milestones'])}", "give whole numbers of epochs", "milestones")
