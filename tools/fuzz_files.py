@@ -25,6 +25,7 @@ from handlib.networks import checkpoints, torch_files
 from handlib.predict import HandPrediction, Prediction, box_files, boxes, cameras, reading, sources
 from handlib.predict.subjects import HAND, PERSON
 from handlib.submissions import agora_format, command
+from handlib.sweeps import plan
 from handlib.training import checkpoints as training_checkpoints
 from handlib.training import iknet
 from handlib.training.made import Predictions
@@ -370,6 +371,21 @@ def _read_recipe(folder):
         json.dumps(recipe.identity())
 
 
+def _make_sweep(folder):
+    (folder / "data").mkdir()
+    (folder / "data" / "mine.yaml").write_text("base: digit_interhand\n")
+    named = {"notebook": "05_train_interacting", "data": str(folder / "data"), "name": "rates", "set": {"epochs": 2}}
+    runs_ = [{"name": "small", "set": {"recipe": str(folder / "data" / "mine.yaml"), "recipe.seed": 3}}]
+    grid = {"recipe": ["digit_interhand"], "recipe.lr": [0.001, 0.0001]}
+    (folder / "rates.yaml").write_text(yaml.safe_dump(named | {"grid": grid, "runs": runs_}))
+
+
+def _read_sweep(folder):
+    sweep = plan.read(folder / "rates.yaml", data=str(folder / "data"), out=str(folder / "out"))
+    assert sweep.runs and len({one.folder for one in sweep.runs}) == len(sweep.runs)
+    assert all(one.folder.parent == folder / "out" for one in sweep.runs), "a run leaves the sweep's folder"
+
+
 def _make_notebook(folder):
     cell = nbformat.v4.new_code_cell('data = "data/demo"\nepochs = 2\nlr = 0.5', metadata={"tags": ["parameters"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell("1")]), folder / "05_mine.ipynb")
@@ -425,6 +441,7 @@ TARGETS = [
     Target("pictures", _make_pictures, _read_pictures),
     Target("video", _make_video, _read_video),
     Target("recipe", _make_recipe, _read_recipe),
+    Target("sweep", _make_sweep, _read_sweep),
     Target("notebook", _make_notebook, _read_notebook),
     Target("receipts", _make_receipts, _read_receipts),
 ]

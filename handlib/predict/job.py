@@ -108,6 +108,8 @@ def _begin(out, predictor, source, chooser, K):
         write_json(path, facts)
         return
     before = read_json(path)
+    if not isinstance(before, dict):
+        raise InputError(path, "is no job's file", "give a new folder, or that of an earlier run")
     for name in sorted(before.keys() | facts.keys()):
         if before.get(name) != facts.get(name):
             problem = f"was begun with {_short(before.get(name))}, not {_short(facts.get(name))}"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import plotly.graph_objects as go
 
-from handlib.files import read_json, write_text
+from handlib.files import InputError, read_json, write_text
 from handlib.viewer import browser, palette
 
 PIXELS = 1000  # longest side of the picture in the figure
@@ -85,6 +85,9 @@ def read(drawn, size):
 def write(path, hands):
     """{picture's name: [{"box", "side"}, …]} as the .json that `handlib.predict` takes; other names in it are kept."""
     path = Path(path)
-    found = (read_json(path) if path.exists() else {}) | hands
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise InputError(path, "holds no boxes by pictures' names", "give another file's name")
+    found |= hands
     lines = (f"{json.dumps(name)}: {json.dumps(boxes)}" for name, boxes in found.items())
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")

@@ -10,7 +10,6 @@ import pytest
 
 from handlib.files import InputError
 
-
 WHOLE = b'{"numbers": [1.5, 2, 3], "name": "x"}'
 
 
