@@ -34,7 +34,7 @@ import re
 from pathlib import Path
 
 from handlib import runs
-from handlib.files import InputError, read_yaml, require, require_known
+from handlib.files import InputError, read_yaml, require, require_known, shown
 
 KEYS = ("notebook", "data", "name", "set", "grid", "runs")
 RUN_KEYS = ("name", "notebook", "set")
@@ -99,7 +99,7 @@ def read(file, data="", out=""):
 def _require_kind(file, key, value, kind):
     if not isinstance(value, kind):
         words = {dict: "'name: value' pairs", list: "a list", str: "a text"}[kind]
-        raise InputError(file, f"must be {words}, not {value!r}", _MEND, field=key)
+        raise InputError(file, f"must be {words}, not {shown(value)}", _MEND, field=key)
 
 
 def _require_name(file, field, name):

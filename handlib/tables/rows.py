@@ -7,7 +7,7 @@ import numpy as np
 import pandas
 
 from handlib import npz, protocols
-from handlib.files import InputError, read_json, require, sha256
+from handlib.files import InputError, read_json, require, sha256, shown
 from handlib.tables import facts as known
 from handlib.tables.facts import FACTS, SUMMARY, UNSTATED
 from handlib.tables.pages import NO_RECEIPT
@@ -129,6 +129,9 @@ def _of_receipt(path):
         for name in rows.columns:
             if name in FACTS and not all(isinstance(value, str) for value in rows[name].dropna()):
                 raise ValueError(f"'{name}' is no text")
+        unknown = set(rows["protocol"].str.partition(",")[0].dropna()) - set(SUMMARY)
+        if unknown or rows["protocol"].isna().any():
+            raise ValueError(f"there is no protocol {', '.join(map(shown, unknown))}")
         return started, rows.astype({name: float for name in rows.columns.drop(FACTS, errors="ignore")}), benchmark
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
         raise InputError(
