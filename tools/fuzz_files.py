@@ -312,9 +312,9 @@ def _read_boxes(folder):
         for number, key in enumerate(found.hands):
             rects, sides, scores = found.of(key, number)
             assert rects.shape == (len(scores), 4) or not len(rects)
-            finite(boxes=rects)
             if len(rects):
-                boxes.checked(rects, sides, picture.size, folder / name, scores, skip=True, subject=subject)
+                kept = boxes.checked(rects, sides, picture.size, folder / name, scores, skip=True, subject=subject)
+                finite(boxes=kept.boxes)
 
 
 def _make_pictures(folder):

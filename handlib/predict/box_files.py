@@ -77,7 +77,10 @@ class BoxFile:
             given = [point or [] for point in one["keypoints"]]
             width = max(2, *map(len, given))
             points = np.array([[*point, *[np.nan] * (width - len(point))] for point in given], float)
-            box, side, sure = boxes.from_keypoints(points, side, K, layer, self.subject)
+            try:
+                box, side, sure = boxes.from_keypoints(points, side, K, layer, self.subject)
+            except InputError as error:
+                raise InputError(self.path, f"{where}: {error.problem}", error.mend, error.field) from error
             return box[0], side[0], sure[0] if one.get("score") is None else score
         if side is None and self.subject.sided:
             raise InputError(self.path, f"{where}: is missing", "say 'right' or 'left'", "side")
