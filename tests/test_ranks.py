@@ -74,7 +74,7 @@ def test_the_receipt_is_one_that_tables_collect(three):
 
 def test_a_rank_that_dies_ends_the_others_and_its_parts_are_made_again(three, folder, alone, tmp_path, monkeypatch):
     words = [ranked.__file__, folder, tmp_path, "ho3d"]
-    found = gloo.ended(gloo.start(words, 2, tmp_path, FAULT="1,1"), tmp_path)
+    found = gloo.ended(gloo.start(words, 2, tmp_path, FAULT="1,3"), tmp_path)
     assert [code for code, _ in found] == [1, KILLED]
     assert "another rank has ended or does not answer" in found[0][1] and "the same command goes on" in found[0][1]
     parts = tmp_path / "ho3d" / "predictions.npz.parts"
