@@ -63,9 +63,10 @@ class Writes:
     all of these processes share.
     """
 
-    def __init__(self, folder, count, notes, at=0, main=0):
+    def __init__(self, folder, count, notes, at=0, main=0, born=None):
         self.given = {"folder": str(folder), "count": str(count), "notes": str(notes), "at": at}
-        self.folder, self.at, self.main, self.busy, self.known = Path(folder), at, main, False, {}
+        self.folder, self.at, self.busy, self.known = Path(folder), at, False, {}
+        self.main, self.born = main, born
         if not main:
             Path(count).write_bytes(bytes(8))
         with open(count, "r+b") as file:
@@ -77,8 +78,8 @@ class Writes:
         site = Path(self.given["count"]).parent / "site"
         site.mkdir(exist_ok=True)
         (site / "sitecustomize.py").write_text("import fault_runs; fault_runs.Writes.of_environment()\n")
-        self.main = os.getpid()
-        os.environ[_HOOK] = json.dumps(self.given | {"main": self.main})
+        self.main, self.born = os.getpid(), _stat(os.getpid())[19]
+        os.environ[_HOOK] = json.dumps(self.given | {"main": self.main, "born": self.born})
         more = [str(site), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, more))
         sys.addaudithook(self)
@@ -103,7 +104,7 @@ class Writes:
             self.count[:8] = number.to_bytes(8, "little")
             if self.notes is not None:
                 os.write(self.notes, (json.dumps(found(self.folder, self.known)[0]) + "\n").encode())
-            elif number == self.at:
+            elif number == self.at and _stat(self.main)[19:20] == [self.born]:  # and no later process of that number
                 os.kill(self.main, signal.SIGKILL)
         finally:
             self.busy = False
@@ -151,15 +152,18 @@ def ended(pid, seconds, meanwhile=None):
         os.close(handle)
 
 
+def _stat(pid):
+    """What /proc says of a process, from its state on: [1] its parent, [19] when it began; [] where there is none."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def descendants(pid):
     """Process ids of all that a process started, and what those started."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                parents[int(entry)] = int(Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
+    found = {int(entry): _stat(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    parents = {child: int(said[1]) for child, said in found.items() if said}
     inside, more = [], [pid]
     while more:
         more = [child for child, parent in parents.items() if parent in more]
