@@ -54,7 +54,7 @@ class Derived:
         number = int(self.table.image_ids[line])
         common = {**frame.columns, "K": K, "width": width, "height": height, "image_id": number}
         if self.part == "evaluation":
-            labels = files.wrist_only(own["root_joint_cam"], own["bbox"])
+            labels = files.wrist_only(frame.key, own["root_joint_cam"], own["bbox"])
             labels["pose_from_mean"] = labels.pop("pose_flat").astype(np.float64)
             return common | labels
         labels = files.hand(frame.key, own["joints_coord_cam"], K, own["mano_param.shape"], width, height)

@@ -149,8 +149,14 @@ def hand(key, joints, K, shape, width=WIDTH, height=HEIGHT):
     return {**_one(joints, np.ones(21, bool), True), "shape": shape[None], "bbox": bbox, "bbox_tight": np.True_}
 
 
-def wrist_only(wrist, bbox):
-    """The fields of an evaluation frame's hand: the wrist (3,) m and an annotated box (4,) are all that is known."""
+def wrist_only(key, wrist, bbox):
+    """The fields of an evaluation frame's hand: the wrist (3,) m and an annotated box (4,) are all that is known. Raises
+    Skip for a wrist behind the camera and a box without area.
+    """
+    if wrist[2] <= 0:
+        raise Skip(key, "hand is not in front of the camera", f"wrist at {wrist[2]:.3f} m")
+    if (bbox[2:] <= 0).any():
+        raise Skip(key, "box is empty or not finite", str(bbox.tolist()))
     joints, valid = np.zeros((21, 3)), np.arange(21) == 0
     joints[0] = wrist
     nothing = {"pose_flat": np.zeros((1, 48), np.float32), "shape": np.zeros((1, 10))}
@@ -167,11 +173,7 @@ def _evaluation(found, frame, truth):
     given = given[0] if isinstance(given, np.ndarray) and given.shape == (21, 3) else given
     wrist = in_camera(_array("handJoints3D", given, (3,), frame))
     corners = _array("handBoundingBox", found["handBoundingBox"], (4,), frame)
-    if wrist[2] <= 0:
-        raise Skip(frame.key, "hand is not in front of the camera", f"wrist at {wrist[2]:.3f} m")
-    if (corners[2:] <= corners[:2]).any():
-        raise Skip(frame.key, "box is empty or not finite", str(corners.tolist()))
-    sample = wrist_only(wrist, np.concatenate([corners[:2], corners[2:] - corners[:2]]))
+    sample = wrist_only(frame.key, wrist, np.concatenate([corners[:2], corners[2:] - corners[:2]]))
     if truth is None:
         return sample
     joints, verts = in_camera(truth[0])[_TO_HAND21], in_camera(truth[1])
