@@ -150,8 +150,8 @@ def hand(key, joints, K, shape, width=WIDTH, height=HEIGHT):
 
 
 def wrist_only(key, wrist, bbox):
-    """The fields of an evaluation frame's hand: the wrist (3,) m and an annotated box (4,) are all that is known. Raises
-    Skip for a wrist behind the camera and a box without area.
+    """The fields of an evaluation frame's hand: the wrist (3,) m and an annotated box (4,) are all that is known.
+    Raises Skip for a wrist behind the camera and a box without area.
     """
     if wrist[2] <= 0:
         raise Skip(key, "hand is not in front of the camera", f"wrist at {wrist[2]:.3f} m")
