@@ -126,7 +126,7 @@ class FreiHand(Reader):
         return len(self._rows("K"))
 
     def _rows(self, kind):
-        rows = _rows(self.lists[kind], kind, self.lists[kind].stat().st_mtime_ns)
+        rows = _rows(self.lists[kind], kind, require(self.lists[kind], OFFICIAL).stat().st_mtime_ns)
         if kind != "K" and len(rows) != self.count:
             raise InputError(
                 self.lists[kind], f"has {len(rows)} entries, {self.lists['K'].name} has {self.count}", OFFICIAL
