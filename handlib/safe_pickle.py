@@ -12,6 +12,7 @@ made into is bounded by what it holds.
 
 import collections
 import inspect
+import io
 import math
 import pickle
 import struct
@@ -54,15 +55,28 @@ def load(file, name, extra=None, refer=None):
     except InputError:
         raise
     except Exception as error:  # a damaged stream can raise almost anything
-        problem = f"cannot be read as a pickle ({type(error).__name__}: {error})"
+        problem = f"cannot be read as a pickle ({type(error).__name__}: {error})"[:300]
         raise InputError(name, problem, "it is cut, damaged or no pickle: copy or download it again") from error
+
+
+class Bounded:
+    """A file of which no more is read at once than it holds: room is made for all that a read asks for."""
+
+    def __init__(self, file):
+        self._file, self.readline = file, file.readline
+        start = file.tell()
+        self._size = file.seek(0, io.SEEK_END) - start
+        file.seek(start)
+
+    def read(self, size=-1):
+        return self._file.read(min(size, self._size))
 
 
 class _Unpickler(pickle._Unpickler):
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file, name, extra, refer=None):
-        super().__init__(file, encoding="latin1")
+        super().__init__(Bounded(file), encoding="latin1")
         self._file, self._start, self._name, self._extra, self._refer = file, file.tell(), name, extra, refer
         self._made = 0
 
@@ -121,17 +135,17 @@ class _Unpickler(pickle._Unpickler):
         if not isinstance(target, dict):
             raise ValueError(f"gives keys to {type(target).__name__}")
         keys = items[::2]
-        _require_flat(keys)
+        require_flat(keys)
         target.update(zip(keys, items[1::2], strict=True))
 
     def load_additems(self):
         items = self.pop_mark()
-        _require_flat(items)
+        require_flat(items)
         self.stack[-1].update(items)
 
     def load_frozenset(self):
         items = self.pop_mark()
-        _require_flat(items)
+        require_flat(items)
         self.append(frozenset(items))
 
     dispatch |= {
@@ -141,11 +155,11 @@ class _Unpickler(pickle._Unpickler):
     }  # fmt: skip
 
 
-def _require_flat(keys, depth=2):
+def require_flat(keys, depth=2):
     """ValueError for keys but numbers, text and short tuples of these: hashing others may never end."""
     for key in keys:
         if type(key) is tuple and len(key) <= 16 and depth:
-            _require_flat(key, depth - 1)
+            require_flat(key, depth - 1)
         elif type(key) not in _FLAT and not isinstance(key, np.generic):
             raise ValueError(f"has a key that is no number and no text ({type(key).__name__})")
 
@@ -377,7 +391,7 @@ def _of_list(kind):
     def made(items=()):
         if not isinstance(items, list | tuple):
             raise ValueError(f"makes a {kind.__name__} of {type(items).__name__}")
-        _require_flat([item[0] for item in items] if issubclass(kind, dict) else items)
+        require_flat([item[0] for item in items] if issubclass(kind, dict) else items)
         return kind(items)
 
     return made

@@ -59,5 +59,5 @@ def read_published(path, vertices=778):
         raise InputError(path, f"holds {found}, not one label per vertex", mend)
     for number, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < len(DIGIT_JOINTS):
-            raise InputError(path, f"entry {number} is {json.dumps(label)}", mend)
+            raise InputError(path, f"entry {number} is {json.dumps(label)[:80]}", mend)
     return np.array(DIGIT_JOINTS)[labels[:vertices]]

@@ -1,7 +1,6 @@
 """Files of ``torch.save``, read without running anything in them, and without taking more memory than they hold."""
 
 import io
-import mmap
 import pickle
 import re
 import zipfile
@@ -9,8 +8,8 @@ from collections import OrderedDict
 
 import torch
 
+from handlib import safe_pickle
 from handlib.files import InputError, require_file
-from handlib.pickle_stream import require_bounded
 
 # What checkpoints of the supported methods hold beside their tensors; stand-ins take their places, nothing is imported.
 _LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
@@ -90,17 +89,13 @@ def _first_line(error):
 def _require_honest(path):
     """ValueError where the storages that the pickle names are not those that the file holds."""
     with open(path, "rb") as file:
-        start = file.read(4)
-    if start == b"PK\3\4":
-        _require_honest_zip(path)
-    elif start:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            ends = [0]
-            for _ in range(_OLD):
-                ends.append(require_bounded(data, ends[-1]))
-            claimed = sum(_storages(data[ends[-3] : ends[-2]]).values())
-            if claimed > len(data) - ends[-1]:
-                raise ValueError(f"its tensors claim {claimed} bytes of {len(data) - ends[-1]}")
+        if file.read(4) == b"PK\3\4":
+            return _require_honest_zip(path)
+        file.seek(0)
+        claimed = [_storages(file) for _ in range(_OLD)]
+        claimed, there = sum(sum(one.values()) for one in claimed), path.stat().st_size - file.tell()
+        if claimed > there:
+            raise ValueError(f"its tensors claim {claimed} bytes of {there}")
 
 
 def _require_honest_zip(path):
@@ -112,24 +107,29 @@ def _require_honest_zip(path):
         if (broken := archive.testzip()) is not None:  # PyTorch does not look at the sums that it writes
             raise ValueError(f"{broken} is damaged")
         for name in [name for name in sizes if name.endswith("data.pkl")]:
-            data = archive.read(name)
-            require_bounded(data)
-            for key, claimed in _storages(data).items():
+            for key, claimed in _storages(io.BytesIO(archive.read(name))).items():
                 there = sizes.get(f"{name.removesuffix('data.pkl')}data/{key}")
                 if there is not None and claimed > there:
                     raise ValueError(f"storage {key} claims {claimed} bytes and has {there}")
 
 
-def _storages(data):
-    """{key: bytes claimed} of the storages that a pickle refers to; nothing that it names is looked up."""
-    reader = _Storages(io.BytesIO(data))
+def _storages(file):
+    """{key: bytes claimed} of the storages that a pickle refers to; nothing that it names is looked up.
+
+    ValueError for keys of dictionaries that may never be hashed to an end (PyTorch's own reader hashes all).
+    """
+    reader = _Storages(safe_pickle.Bounded(file), encoding="latin1")
     reader.load()
     return reader.claimed
 
 
-class _Storages(pickle.Unpickler):
-    def __init__(self, file):
-        super().__init__(file, encoding="latin1")
+class _Storages(pickle._Unpickler):
+    """The standard library's unpickler in Python: it reads no further than the pickle, and no key is hashed."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file, **options):
+        super().__init__(file, **options)
         self.claimed = {}
 
     def find_class(self, module, name):
@@ -140,3 +140,31 @@ class _Storages(pickle.Unpickler):
             kind = _BYTES.get(getattr(reference[1], "__name__", "").removesuffix("Storage"), 1)
             self.claimed[str(reference[2])] = kind * int(reference[4])
         return _Inert()
+
+    def load_setitem(self):
+        self._look(self.stack[-2:-1])
+        del self.stack[-2:]
+
+    def load_setitems(self):
+        self._look(self.pop_mark()[::2])
+
+    def load_dict(self):
+        self._look(self.pop_mark()[::2])
+        self.append({})
+
+    def load_additems(self):
+        self._look(self.pop_mark())
+
+    def load_frozenset(self):
+        self._look(self.pop_mark())
+        self.append(frozenset())
+
+    @staticmethod
+    def _look(keys):
+        inert = lambda key: isinstance(key, _Inert) or (isinstance(key, type) and issubclass(key, _Inert))  # noqa: E731
+        safe_pickle.require_flat([key for key in keys if not inert(key)])
+
+    dispatch |= {
+        pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,
+        pickle.ADDITEMS[0]: load_additems, pickle.FROZENSET[0]: load_frozenset,
+    }  # fmt: skip

@@ -136,5 +136,7 @@ def _metres(person):
                 yield f"key '{key}' lies behind the camera (z < 0): give the camera frame, x right, y down, z forward"
     params = person.get("params")
     for key in PARAMETERS["agora_smplx"] if isinstance(params, dict) else ():
-        if key == "transl" and isinstance(params.get(key), np.ndarray) and np.abs(params[key]).max(initial=0) > _FAR:
-            yield f"key 'transl' is {np.abs(params[key]).max():.0f} m long: it looks like millimetres; give metres"
+        array = params.get(key)
+        known = isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
+        if key == "transl" and known and np.abs(array).max(initial=0) > _FAR:
+            yield f"key 'transl' is {np.abs(array).max():.0f} m long: it looks like millimetres; give metres"
