@@ -176,6 +176,19 @@ def require_file(path, mend):
     return path
 
 
+class Bounded:
+    """A file of which no more is read at once than it holds: room is made for all that a read asks for."""
+
+    def __init__(self, file):
+        self._file, self.readline = file, file.readline
+        start = file.tell()
+        self._size = file.seek(0, os.SEEK_END) - start
+        file.seek(start)
+
+    def read(self, size=-1):
+        return self._file.read(min(size, self._size))
+
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlevel = 3

@@ -12,7 +12,6 @@ made into is bounded by what it holds.
 
 import collections
 import inspect
-import io
 import math
 import pickle
 import struct
@@ -20,7 +19,7 @@ import sys
 
 import numpy as np
 
-from handlib.files import InputError, require_file
+from handlib.files import Bounded, InputError, require_file
 
 MEND = "use the official file; if the file is your own, keep only arrays, numbers, text, lists and dicts in it"
 _LARGEST = 1 << 25  # elements of what is worked out of others; a few bytes must not fill the memory
@@ -57,19 +56,6 @@ def load(file, name, extra=None, refer=None):
     except Exception as error:  # a damaged stream can raise almost anything
         problem = f"cannot be read as a pickle ({type(error).__name__}: {error})"[:300]
         raise InputError(name, problem, "it is cut, damaged or no pickle: copy or download it again") from error
-
-
-class Bounded:
-    """A file of which no more is read at once than it holds: room is made for all that a read asks for."""
-
-    def __init__(self, file):
-        self._file, self.readline = file, file.readline
-        start = file.tell()
-        self._size = file.seek(0, io.SEEK_END) - start
-        file.seek(start)
-
-    def read(self, size=-1):
-        return self._file.read(min(size, self._size))
 
 
 class _Unpickler(pickle._Unpickler):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from handlib.processes import one_thread
+
 MEMORY = 1 << 30  # bytes of address space beyond what the process has
 SECONDS, WALL = 20, 120  # of processor time, and by the clock
 
@@ -37,6 +39,7 @@ def run(function):
 
 def _answer(function, send):
     try:
+        one_thread()
         sys.stderr = open(os.devnull, "w")
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         signal.alarm(WALL)  # one that waits for ever, for a pipe, takes no time of a processor
@@ -55,6 +58,8 @@ def _answer(function, send):
             data = pickle.dumps((RuntimeError("".join(traceback.format_exception(said))), 0))
         with os.fdopen(send, "wb") as answers:
             answers.write(data)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(0)
 

@@ -229,16 +229,18 @@ def summary(kind, one, points):
                   "longest orphan, s": round(longest, 1)}  # fmt: skip
 
 
-def warm():
+def warm(names):
     """Import what the scenarios need, once, without starting a thread."""
-    import lightning.pytorch  # noqa: F401
-    import nbconvert  # noqa: F401
-    import papermill  # noqa: F401
     import torch
 
-    from handlib import cli, demo, evaluation, packs, submissions, training  # noqa: F401
-    from handlib.training import loop  # noqa: F401
+    from handlib import cli, packs, submissions  # noqa: F401
 
+    if {"train", "eval"} & set(names):
+        from handlib import evaluation  # noqa: F401
+        from handlib.training import loop  # noqa: F401
+    if {"notebook", "notebook01"} & set(names):
+        import nbconvert  # noqa: F401
+        import papermill  # noqa: F401
     torch.set_num_threads(1)
 
 
@@ -260,7 +262,7 @@ def main(words=None):
     if options.kind == "full" and _NAMESPACE not in os.environ and not in_namespace():
         print("no disk can be mounted here: that needs root or user namespaces (unshare)", file=sys.stderr)
         return 3
-    warm()
+    warm(wanted)
     inherit_orphans()
     record = {}
     with tempfile.TemporaryDirectory(prefix="faults-") as scratch:

@@ -38,8 +38,9 @@ from pathlib import Path
 import fuzz_mutants
 
 from handlib.files import InputError
+from handlib.processes import one_thread
 
-MODULES = ("fuzz_files", "fuzz_datasets")  # each has TARGETS
+MODULES = ("fuzz_files", "fuzz_submissions", "fuzz_datasets")  # each has TARGETS
 PACKAGE = Path(sys.modules["handlib"].__file__).parent
 MEMORY = 1 << 30  # bytes a reader may take beyond what the process has
 SECONDS = 10  # of processor time for a mutant
@@ -222,6 +223,7 @@ class Fuzzer:
     def _read_all(self, numbers, send, log):
         """In the child: each mutant made, read, and answered by a line."""
         try:
+            one_thread()
             with open(log, "w") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)

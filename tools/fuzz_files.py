@@ -1,8 +1,7 @@
-"""Targets of `fuzz` outside the data sets: body models, checkpoints, predictions, submissions, pictures, settings."""
+"""Targets of `fuzz` outside the data sets: body models, checkpoints, predictions, pictures, settings."""
 
 import argparse
 import contextlib
-import io
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import yaml
 from fuzz import Target
 from PIL import Image
 
-from handlib import bodies, networks, recipes, runs, submissions, tables
+from handlib import bodies, networks, recipes, runs, tables
 from handlib.bodies import files as body_files
 from handlib.bodies import free, free_body, parts, wholebody
 from handlib.export import saved
@@ -24,7 +23,6 @@ from handlib.geometry import intrinsics
 from handlib.networks import checkpoints, torch_files
 from handlib.predict import HandPrediction, Prediction, box_files, boxes, cameras, reading, sources
 from handlib.predict.subjects import HAND, PERSON
-from handlib.submissions import agora_format, command
 from handlib.sweeps import plan
 from handlib.training import checkpoints as training_checkpoints
 from handlib.training import iknet
@@ -33,7 +31,7 @@ from handlib.training.made import Predictions
 SHAPE = (48, 64)  # of pictures
 
 
-def _draw():
+def draw():
     """The same numbers for every target, whatever was made before."""
     return np.random.default_rng(0)
 
@@ -172,8 +170,8 @@ def _read_state(folder):
 
 
 def _make_predictions(folder):
-    arrays = {"xyz": _draw().normal(size=(4, 21, 3)).astype(np.float32), "verts": _draw().normal(size=(4, 778, 3))}
-    truth = {"xyz": _draw().normal(size=(4, 21, 3)), "known": np.array([True, True, False, True])}
+    arrays = {"xyz": draw().normal(size=(4, 21, 3)).astype(np.float32), "verts": draw().normal(size=(4, 778, 3))}
+    truth = {"xyz": draw().normal(size=(4, 21, 3)), "known": np.array([True, True, False, True])}
     Predictions(arrays, truth, np.arange(4), {"root_depth": "gt"}).save(folder / "made.npz")
 
 
@@ -186,11 +184,11 @@ def _read_predictions(folder):
 
 
 def _hands():
-    points = _draw().normal(size=(2, 778, 3)) * 0.05 + [0, 0, 0.6]
+    points = draw().normal(size=(2, 778, 3)) * 0.05 + [0, 0, 0.6]
     return HandPrediction(
         name="a.jpg", size=SHAPE[::-1], K=intrinsics((60.0, 60.0), (32, 24)), K_source="given",
         boxes=np.array([[3.0, 4, 20, 22], [30, 4, 20, 22]]), joints_cam=points[:, :21], verts_cam=points,
-        joints_img=_draw().uniform(0, 40, (2, 21, 2)), pose_from_mean=_draw().normal(size=(2, 48)),
+        joints_img=draw().uniform(0, 40, (2, 21, 2)), pose_from_mean=draw().normal(size=(2, 48)),
         shape=np.zeros((2, 10)),
         transl=points[:, 0], reprojection_px=np.zeros(2), score=np.full(2, np.nan), side=np.array([0, 1], np.int8),
         right_faces=free.arrays("right")["f"].astype(np.int64), skipped=((3, "too small"),),
@@ -210,85 +208,6 @@ def _read_prediction(folder):
         for number in range(len(made)):
             made.verts_cam[number][made.faces_of(number)]
         assert made.doubtful.shape == (len(made),)
-
-
-# ---- submissions
-
-
-def _json_target(server):
-    def make(folder):
-        arrays = {"xyz": _draw().normal(size=(3, 21, 3)), "verts": _draw().normal(size=(3, 778, 3))}
-        submissions.write(server, arrays, folder / "pred.zip", samples=3, decimals=4)
-        submissions.write(server, arrays, folder / "pred.json", samples=3, decimals=4)
-
-    def read(folder):
-        for name in ("pred.zip", "pred.json"):
-            problems(submissions.check(server, folder / name, samples=3))
-            for array in submissions.read(server, folder / name).values():
-                assert all(one.ndim == 2 for one in array)
-
-    return Target(f"submission_{server}", make, read)
-
-
-def problems(found):
-    """AssertionError unless these are what a check gives."""
-    assert all(isinstance(one, submissions.Problem) and one.severity and one.text for one in found)
-
-
-def _make_dexycb(folder):
-    submissions.write("dexycb", {"id": np.arange(5), "joint_3d": _draw().normal(size=(5, 21, 3))}, folder / "pred.txt")
-
-
-def _read_dexycb(folder):
-    problems(submissions.check("dexycb", folder / "pred.txt", ids=np.arange(5)))
-    found = submissions.read("dexycb", folder / "pred.txt")
-    assert found["joint_3d"].shape == (len(found["id"]), 21, 3)
-
-
-def _make_interhand(folder):
-    arrays = {"joint_coord": _draw().uniform(0, 64, (4, 42, 3)), "rel_root_depth": _draw().uniform(0, 64, (4, 1)),
-              "hand_type": _draw().uniform(0, 1, (4, 2)), "inv_trans": _draw().normal(size=(4, 2, 3))}  # fmt: skip
-    for name in ("pred.npz", "pred.json"):
-        submissions.write("interhand", arrays, folder / name)
-
-
-def _read_interhand(folder):
-    for name in ("pred.npz", "pred.json"):
-        problems(submissions.check("interhand", folder / name))
-        assert len({len(array) for array in submissions.read("interhand", folder / name).values()}) == 1
-
-
-def _person(server):
-    made = {}
-    for name, forms in agora_format.PARAMETERS[server].items():
-        made[name] = _draw().normal(0, 0.1, [10 if length == "n" else length for length in forms[0]]).astype(np.float32)
-    return {"joints": _draw().uniform(0, 2000, (24, 2)), "params": made, "pose2rot": True, "gender": "neutral"}
-
-
-def _agora_target(server):
-    def make(folder):
-        points = {name: _draw().normal(size=(count, 3)) for name, count in agora_format.POINTS[server].items()}
-        mesh = {"joints": _draw().uniform(0, 2000, (24, 2)), **points}
-        images = {"a.png": [_person(server), _person(server)], "b.png": [mesh]}
-        submissions.write(server, images, folder / "predictions.zip")
-
-    def read(folder):
-        problems(submissions.check(server, folder / "predictions.zip", images=["a", "b"]))
-        dict(submissions.read(server, folder / "predictions.zip"))
-
-    return Target(f"submission_{server}", make, read)
-
-
-def _make_submit(folder):
-    arrays = {"xyz": _draw().normal(size=(2, 21, 3)), "verts": _draw().normal(size=(2, 778, 3))}
-    np.savez(folder / "predictions.npz", **arrays)
-    np.savez(folder / "truth.npz", xyz=arrays["xyz"])
-
-
-def _read_submit(folder):
-    with contextlib.redirect_stdout(io.StringIO()):
-        given = folder / "predictions.npz", folder / "out.zip"
-        assert command.main("freihand", *given, truth=folder / "truth.npz", samples=2) in (0, 1)
 
 
 # ---- pictures, videos, boxes
@@ -318,7 +237,7 @@ def _read_boxes(folder):
 
 
 def _make_pictures(folder):
-    image = cv2.resize(_draw().integers(0, 255, (6, 8, 3), np.uint8), SHAPE[::-1])
+    image = cv2.resize(draw().integers(0, 255, (6, 8, 3), np.uint8), SHAPE[::-1])
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8769).update({0xA405: 35, 0x920A: 4.2})
@@ -432,11 +351,6 @@ TARGETS = [
     Target("iknet_state", _make_iknet, _read_iknet, ("state.pt", "*.json", "*.csv")),
     Target("predictions_npz", _make_predictions, _read_predictions),
     Target("prediction_of_picture", _make_prediction, _read_prediction),
-    *map(_json_target, ("freihand", "ho3d_v2", "ho3d_v3")),
-    Target("submission_dexycb", _make_dexycb, _read_dexycb),
-    Target("submission_interhand", _make_interhand, _read_interhand),
-    *map(_agora_target, ("agora_smplx", "agora_smpl")),
-    Target("submit_npz", _make_submit, _read_submit),
     Target("boxes", _make_boxes, _read_boxes),
     Target("pictures", _make_pictures, _read_pictures),
     Target("video", _make_video, _read_video),

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 
 from handlib import safe_pickle
-from handlib.files import InputError, require_file
+from handlib.files import Bounded, InputError, require_file
 
 # What checkpoints of the supported methods hold beside their tensors; stand-ins take their places, nothing is imported.
 _LIGHTNING = ("pytorch_lightning", "lightning.pytorch")
@@ -118,7 +118,7 @@ def _storages(file):
 
     ValueError for keys of dictionaries that may never be hashed to an end (PyTorch's own reader hashes all).
     """
-    reader = _Storages(safe_pickle.Bounded(file), encoding="latin1")
+    reader = _Storages(Bounded(file), encoding="latin1")
     reader.load()
     return reader.claimed
 

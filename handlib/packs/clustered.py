@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 
 import handlib
+from handlib import processes
 from handlib.files import InputError
 from handlib.packs import layout, shards
 from handlib.packs.crews import AGAIN
@@ -144,7 +145,7 @@ def pack_there(load, session):
         for path in (*session.sources, picture):
             _require_seen(path, session)
         if session.caller != _place():
-            shards.one_thread()
+            processes.one_thread()
         return shards.pack(shard, functools.partial(_while_wanted, shard, session))
     except _NotWanted:
         return len(shard)

@@ -68,5 +68,5 @@ def _at_once(function, *arguments):
 
 def _prepare_worker(parent):
     """One thread for each worker, and an end when the parent was killed (a pool's workers would wait for ever)."""
-    shards.one_thread()
+    processes.one_thread()
     processes.end_with(parent)

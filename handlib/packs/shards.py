@@ -1,8 +1,6 @@
 """One shard: the task that packs a part of a data set, wherever it runs."""
 
 import dataclasses
-import os
-import sys
 from pathlib import Path
 
 from handlib.datasets.base import Skip
@@ -61,13 +59,3 @@ def pack(shard, going_on=iter):
         writer.close()
         assembly.write_labels(temporary, kept, skips, met)
     return len(shard)
-
-
-def one_thread():
-    """For a process that is one of many on its machine."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"

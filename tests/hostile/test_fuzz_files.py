@@ -2,10 +2,11 @@
 
 import fuzz
 import fuzz_files
+import fuzz_submissions
 import pytest
 
 SLOW = {"network_folder", "iknet_state", "smplx_index"}  # of tens of megabytes: left to the long run
-TARGETS = [target for target in fuzz_files.TARGETS if target.name not in SLOW]
+TARGETS = [target for target in fuzz_files.TARGETS + fuzz_submissions.TARGETS if target.name not in SLOW]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=[target.name for target in TARGETS])
