@@ -166,17 +166,30 @@ def evaluate(case, out):
         return cli.main(given + (["--submission", str(out / case / "sent")] if submitted else []))
 
 
-def fault(at):
-    """This process is killed when the network is asked for the ``at``-th time."""
+def fault(at, sign):
+    """This process is killed when the network is asked for the ``at``-th time. sign: a file that is then there."""
     forward, asked = Hands.forward, [0]
 
     def dying(self, images):
         asked[0] += 1
         if asked[0] == at:
+            sign.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return forward(self, images)
 
     Hands.forward = dying
+
+
+def patient(sign):
+    """The network of this process answers nothing before the file ``sign`` is there: another's turn comes for sure."""
+    forward = Hands.forward
+
+    def waiting(self, images):
+        while not sign.exists():
+            time.sleep(0.05)
+        return forward(self, images)
+
+    Hands.forward = waiting
 
 
 def main(folder, out, *cases):
@@ -186,9 +199,9 @@ def main(folder, out, *cases):
     if os.environ.get("FAULT"):
         who, at = map(int, os.environ["FAULT"].split(","))
         if rank == who:
-            fault(at)
+            fault(at, out / "dying")
         else:
-            time.sleep(0.5)
+            patient(out / "dying")
     with ranks.joined() as those:
         if "merged" in cases:
             (out / f"merged_{rank}.json").write_text(json.dumps(merged(those, folder)))
