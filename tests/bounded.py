@@ -1,5 +1,6 @@
 """What a reader does with a file is done in a forked child: with bounded memory and time, so that the tests live on."""
 
+import io
 import os
 import pickle
 import re
@@ -53,15 +54,28 @@ def _answer(function, send):
                 said = error
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         try:
-            data = pickle.dumps((said, (_status("VmHWM") - before) >> 10))
+            data = _sent((said, (_status("VmHWM") - before) >> 10))
         except Exception:
-            data = pickle.dumps((RuntimeError("".join(traceback.format_exception(said))), 0))
+            data = _sent((RuntimeError(f"cannot be sent: {said!r:.2000}"), 0))
         with os.fdopen(send, "wb") as answers:
             answers.write(data)
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(0)
+
+
+class _Pickler(pickle.Pickler):
+    """Errors without where they come from: dask has all of that pickled, and of a recursion it is deep."""
+
+    def reducer_override(self, value):
+        return value.__reduce__() if isinstance(value, BaseException) else NotImplemented
+
+
+def _sent(value):
+    data = io.BytesIO()
+    _Pickler(data).dump(value)
+    return data.getvalue()
 
 
 def _status(name):
