@@ -4,6 +4,10 @@ OpenCV interpolates in whole numbers (places in 1/32 of a pixel, weights in 1/10
 the places, which need double precision, are worked out on the CPU: a row and a column of numbers for each crop.
 """
 
+import collections
+import concurrent.futures
+
+import cv2
 import numpy as np
 
 from handlib import geometry
@@ -87,8 +91,8 @@ def _batch(images, targets, meta):
 
 
 def _shown(samples, views, drawn, device):
-    """`mano.shown` of each sample: float32 (B, 3, h, w) tensor on ``device``; on the CPU one after the other, which is
-    the quicker way there. A loader's worker fills the memory that it hands over.
+    """`mano.shown` of each sample: float32 (B, 3, h, w) tensor on ``device``. On the CPU each is decoded and warped
+    by one of as many threads as OpenCV has. A loader's worker has one, and fills the memory that it hands over.
     """
     import torch
 
@@ -99,8 +103,16 @@ def _shown(samples, views, drawn, device):
     images = torch.empty(len(samples), 3, height, width)
     if torch.utils.data.get_worker_info() is not None:
         images.share_memory_()
-    for sample, view, one, out in zip(samples, views, drawn, images.numpy(), strict=True):
+
+    def show(sample, view, one, out):
         mano.shown(sample, view, one.colour, out)
+
+    columns = samples, views, drawn, images.numpy()
+    if (threads := min(cv2.getNumThreads(), len(samples))) > 1:
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            collections.deque(pool.map(show, *columns), 0)  # raises what the first one that failed did
+    else:
+        collections.deque(map(show, *columns), 0)
     return images
 
 

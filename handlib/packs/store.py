@@ -53,11 +53,12 @@ class Stores:
 
     def get(self, shard, row, name):
         """The bytes, or None where the row has no such picture."""
-        if shard not in self.opened:
+        store = self.opened.get(shard)
+        if store is None:  # several threads may come this way: each goes on with what it has opened
             if len(self.opened) >= OPEN:
-                del self.opened[next(iter(self.opened))]
-            self.opened[shard] = stores.Store(self.folders[shard] / FILE, MEND)
-        return self.opened[shard].get(_key(row, name))
+                self.opened.pop(next(iter(self.opened)), None)
+            store = self.opened[shard] = stores.Store(self.folders[shard] / FILE, MEND)
+        return store.get(_key(row, name))
 
 
 def _key(row, name):

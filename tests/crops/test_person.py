@@ -1,5 +1,6 @@
 import random
 
+import cv2
 import numpy as np
 import people_tree
 import pytest
@@ -66,13 +67,28 @@ def test_turned_joints_lie_where_the_turned_picture_shows_them(coco):
     assert np.abs(back - [people_tree.WIDTH - 1 - x, y]).max() < 1e-2  # of the mirrored picture
 
 
-def test_a_batch_is_its_samples(coco):
+@pytest.fixture
+def opencv_threads():
+    count = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(count)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_batch_is_its_samples(coco, threads, opencv_threads):
+    opencv_threads(threads)
     batch = crops.persons(coco, [TURNED, None])
     single = [crops.person(sample, drawn) for sample, drawn in zip(coco, [TURNED, None], strict=True)]
-    images = np.stack([one["image"] for one in single])
-    assert np.abs(batch["image"].numpy() - images).max() <= 2e-7
+    np.testing.assert_array_equal(batch["image"].numpy(), np.stack([one["image"] for one in single]))
     for name, values in batch["targets"].items():
         np.testing.assert_array_equal(values.numpy(), np.stack([one["targets"][name] for one in single]))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_sample_that_cannot_be_shown_ends_its_batch(coco, threads, opencv_threads):
+    opencv_threads(threads)
+    with pytest.raises(InputError, match="was packed with 1 pixels about its hand"):
+        crops.persons([coco[0], coco[1] | {"reach": 1}, coco[0]])
 
 
 def test_joints_of_fits_are_made_on_the_batch(coco, layer):
