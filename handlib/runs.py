@@ -249,6 +249,8 @@ def _execute(notebook, output, values):
     """Run ``notebook`` through papermill into ``output``; returns what failed, or None."""
     import papermill
 
+    from handlib.kernels import KernelManager
+
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         papermill.execute_notebook(
@@ -258,6 +260,7 @@ def _execute(notebook, output, values):
             kernel_name="python3",
             language="python",
             cwd=project_root(),
+            kernel_manager_class=KernelManager,
             progress_bar={"desc": notebook.stem},
             extra_arguments=["--IPKernelApp.log_level=50"],  # what a cell raises arrives by another way
         )

@@ -13,7 +13,10 @@ from handlib.files import read_json
 STEPS = (("01",), ("02", "03", "04", "05", "06"), ("07", "08", "09"))
 MOST = 4  # at a time; each holds a data set's pictures and a network in memory
 # A run whose walk was killed must not go on beside the next one.
-_RUN = "import sys; from handlib import cli, processes; processes.end_with(int(sys.argv.pop(1))); sys.exit(cli.main())"
+_RUN = (
+    "import sys; from handlib import processes; processes.end_with(int(sys.argv.pop(1)), True); "
+    "from handlib import cli; sys.exit(cli.main())"
+)
 
 
 def walk(data="data/demo", settings=None, jobs=None):

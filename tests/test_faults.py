@@ -78,3 +78,28 @@ def test_the_tool_sees_half_files_other_results_and_orphans(root, tmp_path):
     assert "a is another one" in half and "differs" not in half
     assert "a differs in the end" in other
     assert "stays: " in stays
+
+
+EARLY = """
+import asyncio, os, subprocess, sys
+from handlib.kernels import KernelManager
+
+async def start():
+    manager = KernelManager(kernel_name="python3")
+    await manager.start_kernel()
+    os.kill(os.getpid(), 9)
+
+if sys.argv[1:]:
+    asyncio.run(start())
+sys.path.insert(0, {tools!r})
+import fault_runs
+fault_runs.inherit_orphans()
+ended = subprocess.run([sys.executable, "-c", sys.orig_argv[2], "start"]).returncode
+print(ended, *fault_runs.orphans_end()[1])
+"""
+
+
+def test_a_kernel_whose_run_is_killed_while_it_starts_ends(root):
+    script = EARLY.format(tools=str(root / "tools"))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["-9"], done.stdout + done.stderr[-3000:]
