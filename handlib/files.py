@@ -214,7 +214,7 @@ def require_known(given, known, source, what="setting"):
 def require_choice(field, value, known):
     """InputError where an option's ``value`` is none of ``known``."""
     if value not in known:
-        raise InputError(field, f"unknown value '{value}'", f"write {' or '.join(map(repr, known))}", field)
+        raise InputError(field, f"unknown value {shown(value)}", f"write {' or '.join(map(repr, known))}", field)
 
 
 def sha256(path):

@@ -12,7 +12,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from handlib.files import InputError, read_text, require, require_known, write_atomic, write_json
+from handlib.files import InputError, read_text, require, require_known, shown, write_atomic, write_json
 
 PACKAGES = ("handlib", "torch", "numpy", "opencv-python", "lightning", "smplx", "embreex", "pandas")
 PICTURES, TABLES = "figures", "tables"
@@ -216,7 +216,8 @@ def _as_type_of(default, value, notebook, name):
     if default is None or fits:
         return float(value) if type(default) is float else value
     kind = type(default).__name__
-    raise InputError(notebook, f"takes a value like {default!r} ({kind}), not {value!r}", f"give a {kind}", field=name)
+    problem = f"takes a value like {default!r} ({kind}), not {shown(value)}"
+    raise InputError(notebook, problem, f"give a {kind}", field=name)
 
 
 def run_notebook(name, given=None, data=None, out=None):

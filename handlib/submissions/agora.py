@@ -24,7 +24,7 @@ import numpy as np
 from handlib.files import InputError, require, require_known, write_atomic
 from handlib.metrics import as_array
 from handlib.safe_pickle import load
-from handlib.submissions import agora_format, agora_warnings
+from handlib.submissions import agora_format, agora_warnings, archives
 from handlib.submissions.problems import MISLEADING, REJECTED, Problem, of_entries, rejected
 
 FOLDER = "predictions"
@@ -190,7 +190,7 @@ class Submission(Mapping):
             raise InputError(f"{self.path}, {name}", problem, f"a person's file has less than {_LARGEST}")
         try:
             return io.BytesIO(self._archive.read(where))
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        except archives.BROKEN as error:
             raise InputError(f"{self.path}, {name}", f"cannot be unpacked ({error})", "make the zip again") from error
 
 

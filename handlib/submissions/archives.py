@@ -14,7 +14,7 @@ from handlib.files import InputError, require
 
 NAME = "pred.json"
 LARGEST = 8 << 30  # bytes; the largest benchmark's file holds 1.1e9
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 _CUT = "it was cut or damaged: make or copy it again"
 
 
@@ -58,7 +58,7 @@ def _from_zip(path, largest):
                 yield stream, name
     except InputError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise InputError(path, f"is not a whole zip file ({error})", _CUT) from error
 
 
