@@ -74,6 +74,9 @@ def test_types_follow_the_notebook(project):
     assert runs.checked(notebook, {"data": "12"}) == {"data": "12"}
     with pytest.raises(InputError, match="not True"):
         runs.checked(notebook, {"epochs": "true"})
+    with pytest.raises(InputError) as endless:
+        runs.checked(notebook, {"epochs": [0] * 10_000})
+    assert "(int), not [0, 0, 0" in str(endless.value) and len(str(endless.value)) < 500
 
 
 def test_an_unknown_notebook_or_data_root(project):

@@ -369,6 +369,10 @@ def test_a_hostile_agora_zip_is_rejected_and_runs_nothing(tmp_path, monkeypatch)
     zipped(path, (f"predictions/{'a' * 300}_personId_{'9' * 300}.pkl", b"x"))
     rejected("agora_smplx", path)
     assert not trace.exists() and not (tmp_path.parent / "a_personId_0.pkl").exists()
+    broken = bytearray(zipped(path, (name, pickle.dumps([0] * 99))).read_bytes())
+    broken[30 + len(name)] |= 7  # no kind of block that deflate knows
+    path.write_bytes(broken)
+    rejected("agora_smplx", path, "cannot be unpacked")
 
 
 def test_hostile_lines_and_arrays_are_rejected(tmp_path):
