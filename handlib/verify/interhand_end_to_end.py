@@ -50,7 +50,7 @@ def _run(net, samples, batch):
             out = net(items["image"])
             collector.add(out, items)
             losses.append({name: float(value) for name, value in net.loss(out, items["targets"]).items()})
-    return collector.merged(root_depth="est"), losses
+    return collector.merged(), losses
 
 
 def _camera_joints(made):
