@@ -83,9 +83,8 @@ def images(found, wanted):
 
 
 def _is_points(array, columns):
-    return (
-        isinstance(array, np.ndarray) and array.ndim >= 2 and array.shape[-1] >= columns and array.dtype.kind in "fiu"
-    )
+    numbers = isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
+    return numbers and array.ndim >= 2 and array.shape[-1] >= columns and array.size > 0
 
 
 def _joints(person):

@@ -118,6 +118,7 @@ def test_smpl(tmp_path):
         ("verts", [[0, 0, 0]]),
         ("allSmplJoints3d", np.zeros((126, 3))),
         ("joints", np.zeros((23, 2))),
+        ("joints", np.zeros((0, 2))),
         ("joints", np.full((24, 2), np.inf)),
         ("joints", np.full((24, 2), "x")),
     ],
