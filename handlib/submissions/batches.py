@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from handlib.files import InputError
+from handlib.files import InputError, shown
 from handlib.protocols import arrays
 
 ROWS = 256  # rows converted at a time
@@ -22,6 +22,9 @@ def batches(predictions, fields):
                 WHERE, f"are {type(batch).__name__}", "give a dict of named arrays, or an iterable of dicts"
             )
         used = {name: batch[name] for name in fields if name in batch}
+        for name, rows in used.items():
+            if not hasattr(rows, "__len__") or not getattr(rows, "ndim", 1):
+                raise InputError(WHERE, f"has no rows: {shown(rows)}", "give a row for each sample", field=name)
         lengths = {name: len(rows) for name, rows in used.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(WHERE, f"differ in length: {lengths}", "give as many rows of each")

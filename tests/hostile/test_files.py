@@ -546,8 +546,8 @@ def test_hostile_recipes_are_refused(tmp_path, text):
 @pytest.mark.parametrize(
     "line, field",
     [
-        ("base: mine.yaml", "base"), ("base: [1]", "base"), ("lr: .inf", "lr"), ("lr: .nan", "lr"),
-        ("gamma: .nan", "gamma"),
+        ("base: mine.yaml", "base"), ("base: [1]", "base"), ("base: digit", "base"), ("lr: .inf", "lr"),
+        ("lr: .nan", "lr"), ("gamma: .nan", "gamma"),
         ("lr: 1" + "0" * 400, "lr"), ("milestones: [a]", "milestones"), ("milestones: [.inf]", "milestones"),
         ("epochs: 2001-01-01", "epochs"), ("mix: {a: b}", "mix"), ("network: [1, 2]", "network"), ("seed: 0.5", "seed"),
     ],

@@ -121,6 +121,7 @@ def test_what_no_server_takes_is_refused_and_nothing_is_left(tmp_path):
     assert "'xyz': has shape" in refused(good | {"xyz": good["xyz"][:, :20]}, tmp_path)
     assert "'xyz': is missing" in refused({"verts": good["verts"]}, tmp_path)
     assert "differ in length" in refused(good | {"xyz": good["xyz"][:9]}, tmp_path)
+    assert "'xyz': has no rows" in refused(good | {"xyz": np.array(1.0)}, tmp_path)
     assert "not an iterable" in refused([good["xyz"]], tmp_path) or "ndarray" in refused([good["xyz"]], tmp_path)
     assert "joints_cam and xyz" in refused(good | {"joints_cam": good["xyz"]}, tmp_path)
     assert "frame 'camera' is not known" in refused(good, tmp_path, frame="camera")
