@@ -31,7 +31,7 @@ def end_with(parent, direct=False):
             time.sleep(OFTEN)
         os._exit(1)
 
-    if direct and os.getppid() != parent:
-        os._exit(1)
     if os.getppid() == parent:
         threading.Thread(target=watch, daemon=True).start()
+    elif direct:
+        os._exit(1)

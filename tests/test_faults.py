@@ -22,15 +22,15 @@ def faults(root, tmp_path, *words):
 
 
 def test_nothing_is_lost_to_kills(root, tmp_path):
-    code, seen = faults(root, tmp_path, "kill", "pack:2", "submit:2", "train:1", "notebook:1", "--seed", "4")
-    assert [point["wrong"] for one in seen.values() for point in one["points"]] == [[]] * 6 and code == 0
+    code, seen = faults(root, tmp_path, "kill", "pack:2", "submit:2", "train:2", "notebook:1", "--seed", "4")
+    assert [point["wrong"] for one in seen.values() for point in one["points"]] == [[]] * 7 and code == 0
     assert all(point["code"] != 0 for one in seen.values() for point in one["points"] if point["killed"] != "a child")
 
 
 def test_a_disk_that_fills_up_is_named_and_what_was_there_stays(root, tmp_path):
-    code, seen = faults(root, tmp_path, "full", "pack:1", "submit:1")
+    code, seen = faults(root, tmp_path, "full", "pack:2", "submit:1")
     points = [point for one in seen.values() for point in one["points"]]
-    assert [point["wrong"] for point in points] == [[]] * 2 and code == 0
+    assert [point["wrong"] for point in points] == [[]] * 3 and code == 0
     assert all(point["code"] == 1 and "no space left" in point["said"] for point in points)
 
 

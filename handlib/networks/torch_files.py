@@ -161,10 +161,13 @@ class _Storages(pickle._Unpickler):
 
     @staticmethod
     def _look(keys):
-        inert = lambda key: isinstance(key, _Inert) or (isinstance(key, type) and issubclass(key, _Inert))  # noqa: E731
-        safe_pickle.require_flat([key for key in keys if not inert(key)])
+        safe_pickle.require_flat([key for key in keys if not _is_inert(key)])
 
     dispatch |= {
         pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,
         pickle.ADDITEMS[0]: load_additems, pickle.FROZENSET[0]: load_frozenset,
     }  # fmt: skip
+
+
+def _is_inert(key):
+    return isinstance(key, _Inert) or (isinstance(key, type) and issubclass(key, _Inert))

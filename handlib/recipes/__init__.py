@@ -147,7 +147,7 @@ _POSITIVE = (
     "settle", "lr_end", "explosion",
 )  # fmt: skip
 SCHEDULES = (None, "cosine")
-SUFFIXES = (".yaml", ".yml")
+_SUFFIXES = (".yaml", ".yml")
 TRANSPLANTS = {  # tools of `networks.transplants` -> the files that each takes, in order
     "convert_simple_to_pose2pose": ("Simple Baseline's 2D pose network",),
     "merge_hand_to_all": ("Hand4Whole's first stage", "hand-only Pose2Pose"),
@@ -155,15 +155,18 @@ TRANSPLANTS = {  # tools of `networks.transplants` -> the files that each takes,
 }
 
 
+def _one_of():
+    return f"use one of {', '.join(names())}, or a path that ends in .yaml"
+
+
 def _values(recipe, above=()):
     """(where it comes from, {setting: value}). above: files that build on this one."""
     if isinstance(recipe, Recipe):
         return f"recipe {recipe.name}", dataclasses.asdict(recipe)
     path = Path(recipe)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in _SUFFIXES:
         if str(recipe) not in names():
-            known = ", ".join(names())
-            raise InputError(f"recipe {recipe}", "is not known", f"use one of {known}, or a path that ends in .yaml")
+            raise InputError(f"recipe {recipe}", "is not known", _one_of())
         path = FOLDER / f"{recipe}.yaml"
     require(path, f"give a recipe file, or one of the names {', '.join(names())}")
     inputs.note("file", path)
@@ -175,9 +178,8 @@ def _values(recipe, above=()):
             path, f"is {shown(base)}", "name another recipe, that does not build on this one", field="base"
         )
     if base is not None and base not in names():
-        if Path(base).suffix not in SUFFIXES:
-            mend = f"use one of {', '.join(names())}, or a path that ends in .yaml"
-            raise InputError(path, f"builds on {shown(base)}, which is not known", mend, field="base")
+        if Path(base).suffix not in _SUFFIXES:
+            raise InputError(path, f"builds on {shown(base)}, which is not known", _one_of(), field="base")
         base = path.parent / base
     below = {} if base is None else _values(base, (*above, path.resolve()))[1]
     return path, below | {"name": path.stem} | values

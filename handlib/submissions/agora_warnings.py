@@ -82,9 +82,12 @@ def images(found, wanted):
         yield f"{len(missing)} of {len(wanted)} images have no person, such as '{missing[0]}': all of theirs are misses"
 
 
+def _is_numbers(array):
+    return isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
+
+
 def _is_points(array, columns):
-    numbers = isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
-    return numbers and array.ndim >= 2 and array.shape[-1] >= columns and array.size > 0
+    return _is_numbers(array) and array.ndim >= 2 and array.shape[-1] >= columns and array.size > 0
 
 
 def _joints(person):
@@ -136,6 +139,5 @@ def _metres(person):
     params = person.get("params")
     for key in PARAMETERS["agora_smplx"] if isinstance(params, dict) else ():
         array = params.get(key)
-        known = isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
-        if key == "transl" and known and np.abs(array).max(initial=0) > _FAR:
+        if key == "transl" and _is_numbers(array) and np.abs(array).max(initial=0) > _FAR:
             yield f"key 'transl' is {np.abs(array).max():.0f} m long: it looks like millimetres; give metres"

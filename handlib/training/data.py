@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, default_convert
 
-from handlib import crops, geometry
+from handlib import crops, geometry, processes
 from handlib.files import InputError, require_known
 from handlib.training import faults
 from handlib.training.mixing import Mixture
@@ -185,7 +185,4 @@ def workers(wanted):
 
 
 def _one_thread(_):
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    processes.one_thread()
